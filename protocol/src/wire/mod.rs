@@ -1,0 +1,368 @@
+//! Frames over a TCP connection: blocking calls, each with a deadline.
+//!
+//! [`Connection`] is one end of a connection, owned by one thread. It reads through a small buffer, so that the
+//! three frames of a short answer cost one system call, and writes each frame with one vectored call, so that
+//! Nagle's algorithm and delayed acknowledgements never meet (two small writes without TCP_NODELAY: 44 ms each).
+//! Bodies larger than the buffer are read past it, straight to where they are wanted.
+//!
+//! Every failure is a [`WireError`] that names the peer and the phase.
+
+mod error;
+mod readiness;
+
+pub use error::WireError;
+pub use readiness::{Pending, Readable, wait_either};
+
+use crate::{
+    deadline::{Deadline, Phase},
+    frame::{PREFIX_LEN, Prefix},
+    limits::{BLOCK_TIME, LINGER_TIME, RELAY_BLOCK},
+    message::Failure,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Size of the read buffer, in bytes: several prefixes and headers, and most small answers whole.
+const BUFFER: usize = 8 * 1024;
+
+/// One end of a connection that carries frames.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Arc<TcpStream>,
+    peer: SocketAddr,
+    buffer: Box<[u8]>,
+    /// The unread bytes of the buffer are `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// The timeouts that the socket has now; `None` is "not set, waits for ever".
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl Connection {
+    /// Takes over a connected socket, which may be shared with whoever must be able to shut it down.
+    ///
+    /// # Errors
+    /// If the peer is already gone.
+    pub fn new(stream: Arc<TcpStream>) -> Result<Self, WireError> {
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let peer = stream.peer_addr().map_err(|e| WireError::broken(unknown, Phase::Connect, e))?;
+        stream.set_nodelay(true).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout: None, write_timeout: None })
+    }
+
+    /// Connects, waiting at most this long.
+    ///
+    /// # Errors
+    /// If nobody accepts in time.
+    pub fn connect(peer: SocketAddr, within: Duration) -> Result<Self, WireError> {
+        let within = within.max(Duration::from_millis(1));
+        let stream =
+            TcpStream::connect_timeout(&peer, within).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
+        Self::new(Arc::new(stream))
+    }
+
+    /// The address of the other side.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The socket, for those who must be able to shut it down from another thread.
+    #[must_use]
+    pub fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    // ---------------------------------------------------------------------------------------------- reading
+
+    /// Reads the next frame's prefix and header (the header replaces what was in `header`).
+    ///
+    /// Waits until `first` for the first byte (for ever if there is no deadline) in the phase `idle`, then gives
+    /// prefix and header together `rest` to arrive. `Ok(None)`: the peer closed the connection between two frames.
+    ///
+    /// # Errors
+    /// A deadline, a broken connection, or bytes that are no frame. After an error the connection is of no use.
+    pub fn next(
+        &mut self,
+        header: &mut Vec<u8>,
+        idle: Phase,
+        first: Option<Deadline>,
+        rest: Duration,
+    ) -> Result<Option<Prefix>, WireError> {
+        header.clear();
+        if self.start == self.end && self.fill(idle, first)? == 0 {
+            return Ok(None);
+        }
+        let deadline = Some(Deadline::after(rest));
+        while self.end - self.start < PREFIX_LEN {
+            self.refuse_strangers_early()?;
+            if self.fill(Phase::Header, deadline)? == 0 {
+                return Err(WireError::closed(self.peer, Phase::Header));
+            }
+        }
+        let mut bytes = [0; PREFIX_LEN];
+        bytes.copy_from_slice(&self.buffer[self.start..self.start + PREFIX_LEN]);
+        self.start += PREFIX_LEN;
+        let prefix = Prefix::decode(&bytes).map_err(|source| WireError::Frame { peer: self.peer, source })?;
+        header.resize(prefix.header_len as usize, 0);
+        self.read_exact(header, Phase::Header, deadline)?;
+        Ok(Some(prefix))
+    }
+
+    /// Someone who speaks HTTP or types into telnet waits for an answer after fewer than 32 bytes: tell him now.
+    fn refuse_strangers_early(&self) -> Result<(), WireError> {
+        let seen = &self.buffer[self.start..self.end];
+        let mut bytes = crate::frame::MAGIC;
+        let n = seen.len().min(bytes.len());
+        bytes[..n].copy_from_slice(&seen[..n]);
+        if bytes == crate::frame::MAGIC {
+            return Ok(());
+        }
+        Err(WireError::Frame { peer: self.peer, source: crate::frame::FrameError::Magic(bytes) })
+    }
+
+    /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`].
+    ///
+    /// # Errors
+    /// If the peer is too slow, or ends before.
+    pub fn read_body(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        into.chunks_mut(RELAY_BLOCK).try_for_each(|block| {
+            let deadline = Deadline::after(BLOCK_TIME);
+            self.read_exact(block, Phase::Body, Some(deadline))
+        })
+    }
+
+    /// Reads a body of this length behind what `into` holds. Memory is taken as the bytes arrive, not as the
+    /// length claims.
+    ///
+    /// # Errors
+    /// As [`Connection::read_body`].
+    pub fn append_body(&mut self, len: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let mut left = len;
+        while left > 0 {
+            let block = left.min(RELAY_BLOCK);
+            let at = into.len();
+            into.resize(at + block, 0);
+            self.read_body(&mut into[at..])?;
+            left -= block;
+        }
+        Ok(())
+    }
+
+    /// Reads a body and drops it.
+    ///
+    /// # Errors
+    /// As [`Connection::read_body`].
+    pub fn skip_body(&mut self, len: usize) -> Result<(), WireError> {
+        let mut scratch = [0; BUFFER];
+        let mut left = len;
+        while left > 0 {
+            let part = left.min(BUFFER);
+            self.read_body(&mut scratch[..part])?;
+            left -= part;
+        }
+        Ok(())
+    }
+
+    /// Fills `into` from the buffer first, then from the socket.
+    fn read_exact(&mut self, into: &mut [u8], phase: Phase, deadline: Option<Deadline>) -> Result<(), WireError> {
+        let buffered = into.len().min(self.end - self.start);
+        into[..buffered].copy_from_slice(&self.buffer[self.start..self.start + buffered]);
+        self.start += buffered;
+        let mut filled = buffered;
+        while filled < into.len() {
+            let wanted = into.len() - filled;
+            if wanted < BUFFER {
+                // A short rest comes through the buffer, together with what follows it.
+                let n = self.fill(phase, deadline)?.min(wanted);
+                if n == 0 {
+                    return Err(WireError::closed(self.peer, phase));
+                }
+                into[filled..filled + n].copy_from_slice(&self.buffer[self.start..self.start + n]);
+                self.start += n;
+                filled += n;
+            } else {
+                match self.read_socket(Target::Slice(&mut into[filled..]), phase, deadline)? {
+                    0 => return Err(WireError::closed(self.peer, phase)),
+                    n => filled += n,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once into the buffer, behind what it holds. Returns how many bytes came: 0 when the peer has ended.
+    fn fill(&mut self, phase: Phase, deadline: Option<Deadline>) -> Result<usize, WireError> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let n = self.read_socket(Target::Buffer, phase, deadline)?;
+        self.end += n;
+        Ok(n)
+    }
+
+    /// One read, begun again when a slice of the deadline has passed or a signal came.
+    fn read_socket(
+        &mut self,
+        mut target: Target<'_>,
+        phase: Phase,
+        deadline: Option<Deadline>,
+    ) -> Result<usize, WireError> {
+        loop {
+            let slice = self.slice(deadline, phase)?;
+            if slice != self.read_timeout {
+                self.stream.set_read_timeout(slice).map_err(|e| WireError::broken(self.peer, phase, e))?;
+                self.read_timeout = slice;
+            }
+            let read = match &mut target {
+                Target::Buffer => (&*self.stream).read(&mut self.buffer[self.end..]),
+                Target::Slice(slice) => (&*self.stream).read(slice),
+            };
+            match read {
+                Ok(n) => return Ok(n),
+                Err(e) if is_wait_over(&e) => {}
+                Err(e) => return Err(WireError::broken(self.peer, phase, e)),
+            }
+        }
+    }
+
+    /// The next stretch to wait, or the error that the deadline has passed.
+    fn slice(&self, deadline: Option<Deadline>, phase: Phase) -> Result<Option<Duration>, WireError> {
+        match deadline {
+            None => Ok(None),
+            Some(deadline) => match deadline.slice() {
+                Some(slice) => Ok(Some(slice)),
+                None => Err(WireError::Timeout { peer: self.peer, phase }),
+            },
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- writing
+
+    /// Sends one frame: prefix, header and body in one write.
+    ///
+    /// An error means that the frame was *not* sent whole, so the peer cannot have acted on it.
+    ///
+    /// # Errors
+    /// If the peer does not take the frame in time, or is gone.
+    pub fn send(&mut self, prefix: &Prefix, header: &[u8], body: &[u8]) -> Result<(), WireError> {
+        debug_assert_eq!((prefix.header_len as usize, prefix.body_len as usize), (header.len(), body.len()));
+        let prefix = prefix.encode();
+        let mut parts = [IoSlice::new(&prefix), IoSlice::new(header), IoSlice::new(body)];
+        self.write_all(&mut parts)
+    }
+
+    /// Sends a frame without a body whose header is this message.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn send_message<M: Serialize>(
+        &mut self,
+        kind: crate::frame::Kind,
+        id: crate::id::RequestId,
+        message: &M,
+    ) -> Result<(), WireError> {
+        let header = to_header(message);
+        self.send(&Prefix::new(kind, id, header.len(), 0), &header, &[])
+    }
+
+    /// Sends bytes that are whole frames already, or a part of a body.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn send_raw(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        self.write_all(&mut [IoSlice::new(bytes)])
+    }
+
+    /// Writes all parts, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`].
+    fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<(), WireError> {
+        let mut deadline = Deadline::after(BLOCK_TIME);
+        let mut in_block = 0;
+        IoSlice::advance_slices(&mut parts, 0); // Drops empty parts at the front.
+        while !parts.is_empty() {
+            let slice = self.slice(Some(deadline), Phase::Send)?;
+            if slice != self.write_timeout {
+                self.stream.set_write_timeout(slice).map_err(|e| WireError::broken(self.peer, Phase::Send, e))?;
+                self.write_timeout = slice;
+            }
+            match (&*self.stream).write_vectored(parts) {
+                Ok(0) => return Err(WireError::closed(self.peer, Phase::Send)),
+                Ok(n) => {
+                    IoSlice::advance_slices(&mut parts, n);
+                    in_block += n;
+                    if in_block >= RELAY_BLOCK {
+                        in_block = 0;
+                        deadline = Deadline::after(BLOCK_TIME);
+                    }
+                }
+                Err(e) if is_wait_over(&e) => {}
+                Err(e) => return Err(WireError::broken(self.peer, Phase::Send, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the peer why the connection ends, and ends it: sends the failure, then reads and drops what the peer
+    /// has sent meanwhile (for [`LINGER_TIME`] at most), because a socket closed with unread bytes is reset, and a
+    /// reset may overtake the error.
+    pub fn close_with(mut self, id: crate::id::RequestId, failure: &Failure) {
+        if self.send_message(crate::frame::Kind::Error, id, failure).is_ok() {
+            self.linger();
+        }
+    }
+
+    /// Ends the sending side, then reads and drops what still comes, for [`LINGER_TIME`] at most.
+    fn linger(&mut self) {
+        let deadline = Some(Deadline::after(LINGER_TIME));
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        self.start = 0;
+        self.end = 0;
+        while let Ok(1..) = self.read_socket(Target::Buffer, Phase::Body, deadline) {}
+    }
+}
+
+enum Target<'a> {
+    Buffer,
+    Slice(&'a mut [u8]),
+}
+
+/// A socket timeout is `WouldBlock` on Unix and `TimedOut` on Windows; a signal interrupts either.
+fn is_wait_over(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+/// The JSON of a header.
+#[must_use]
+pub fn to_header<M: Serialize>(message: &M) -> Vec<u8> {
+    // Our messages are structs of texts and numbers; serializing them into memory has no way to fail.
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+/// Reads the JSON of a header.
+///
+/// # Errors
+/// [`WireError::Header`], which says what is wrong with it.
+pub fn from_header<M: DeserializeOwned>(peer: SocketAddr, prefix: &Prefix, header: &[u8]) -> Result<M, WireError> {
+    serde_json::from_slice(header).map_err(|source| WireError::Header { peer, kind: prefix.kind, source })
+}
+
+/// Appends a whole frame to bytes that will be sent together with [`Connection::send_raw`].
+pub fn push_frame(out: &mut Vec<u8>, kind: crate::frame::Kind, id: crate::id::RequestId, header: &[u8], body: &[u8]) {
+    out.extend_from_slice(&Prefix::new(kind, id, header.len(), body.len()).encode());
+    out.extend_from_slice(header);
+    out.extend_from_slice(body);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Looking at a connection without reading from it: is somebody still there, and which of two speaks first?
+//!
+//! A thread that waits for a server's answer must also notice that its client is gone. `poll(2)` waits for both
+//! with one call. Where it does not exist, a short peek at each in turn does the same, a little later.
+
+use super::Connection;
+use crate::deadline::Deadline;
+use std::io;
+
+/// What a look at a connection shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// Nothing has come: the peer is there and silent.
+    Nothing,
+    /// Bytes have come.
+    Bytes,
+    /// The peer has ended its side, or the connection is broken.
+    Gone,
+}
+
+/// Which of two connections has something to say (bytes, an end, or an error).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readable {
+    /// The first.
+    pub first: bool,
+    /// The second.
+    pub second: bool,
+}
+
+impl Readable {
+    const NEITHER: Self = Self { first: false, second: false };
+}
+
+impl Connection {
+    /// Looks whether something has come, without waiting.
+    #[must_use]
+    pub fn pending(&self) -> Pending {
+        if self.start < self.end { Pending::Bytes } else { self.peek_socket() }
+    }
+
+    #[cfg(unix)]
+    fn peek_socket(&self) -> Pending {
+        use rustix::net::{RecvFlags, recv};
+        let mut byte = [0_u8; 1];
+        match recv(&*self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Pending::Gone,
+            Ok(_) => Pending::Bytes,
+            Err(e) if io::Error::from(e).kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
+            Err(rustix::io::Errno::INTR) => Pending::Nothing,
+            Err(_) => Pending::Gone,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn peek_socket(&self) -> Pending {
+        let mut byte = [0_u8; 1];
+        if self.stream.set_nonblocking(true).is_err() {
+            return Pending::Gone;
+        }
+        let peeked = self.stream.peek(&mut byte);
+        if self.stream.set_nonblocking(false).is_err() {
+            return Pending::Gone;
+        }
+        match peeked {
+            Ok(0) => Pending::Gone,
+            Ok(_) => Pending::Bytes,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
+            Err(_) => Pending::Gone,
+        }
+    }
+
+    /// Waits until something comes (or the peer ends) or the deadline passes; says which of the two it was.
+    ///
+    /// # Errors
+    /// If the system cannot wait.
+    pub fn wait_readable(&self, deadline: Deadline) -> io::Result<bool> {
+        if self.start < self.end {
+            return Ok(true);
+        }
+        Ok(poll(self, None, deadline)?.first)
+    }
+}
+
+/// Waits until one of two connections has something to say, or the deadline passes.
+///
+/// # Errors
+/// If the system cannot wait.
+pub fn wait_either(first: &Connection, second: &Connection, deadline: Deadline) -> io::Result<Readable> {
+    let buffered = Readable { first: first.start < first.end, second: second.start < second.end };
+    if buffered != Readable::NEITHER {
+        return Ok(buffered);
+    }
+    poll(first, Some(second), deadline)
+}
+
+#[cfg(unix)]
+fn poll(first: &Connection, second: Option<&Connection>, deadline: Deadline) -> io::Result<Readable> {
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    let watch = |connection| PollFd::new(connection, PollFlags::IN);
+    loop {
+        let Ok(timeout) = Timespec::try_from(deadline.remaining()) else { return Ok(Readable::NEITHER) };
+        let mut both = [watch(&*first.stream), watch(&*second.unwrap_or(first).stream)];
+        let watched = if second.is_some() { &mut both[..] } else { &mut both[..1] };
+        match rustix::event::poll(watched, Some(&timeout)) {
+            // Any event counts, errors and hang-ups too: the read that follows tells which it was.
+            Ok(0) if deadline.has_passed() => return Ok(Readable::NEITHER),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => {
+                let ready = |at: usize| !watched.get(at).is_none_or(|fd| fd.revents().is_empty());
+                return Ok(Readable { first: ready(0), second: ready(1) });
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn poll(first: &Connection, second: Option<&Connection>, deadline: Deadline) -> io::Result<Readable> {
+    /// How long one side is listened to before the other is looked at.
+    const TURN: std::time::Duration = std::time::Duration::from_millis(20);
+    loop {
+        let turn = deadline.remaining().min(TURN);
+        if turn.is_zero() {
+            return Ok(Readable::NEITHER);
+        }
+        let before = first.stream.read_timeout()?;
+        first.stream.set_read_timeout(Some(turn))?;
+        let peeked = first.stream.peek(&mut [0]);
+        first.stream.set_read_timeout(before)?;
+        let waits = |e: &io::Error| matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        let ready = Readable {
+            first: !matches!(&peeked, Err(e) if waits(e)),
+            second: second.is_some_and(|other| other.pending() != Pending::Nothing),
+        };
+        if ready != Readable::NEITHER {
+            return Ok(ready);
+        }
+    }
+}
