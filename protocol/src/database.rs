@@ -1,1 +1,228 @@
-//! (to come)
+//! `database.json`: which database the servers share.
+//!
+//! ```json
+//! {"engine": "sqlite", "path": "runs/database.sqlite"}
+//! ```
+//!
+//! All servers read the same file and so reach the same database: what is written through one is seen through every
+//! other. A path is relative to the folder of `database.json`, not to the folder a server happens to be started in,
+//! or else two terminals would quietly use two databases.
+//!
+//! Engines `postgres` and `mysql` are known by name and not built in. Unknown keys are ignored.
+
+use crate::places::{read_settings, without_mark};
+use serde_json::{Map, Value};
+use std::{
+    io,
+    path::{Path, PathBuf, absolute},
+};
+
+/// What to write when there is nothing, or something else, in `database.json`.
+const EXAMPLE: &str = r#"{"engine": "sqlite", "path": "runs/database.sqlite"}"#;
+
+/// Which database the servers share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatabaseConfig {
+    /// One SQLite file for all servers of this machine.
+    Sqlite {
+        /// The file, absolute. It need not exist yet, and neither its folder.
+        path: PathBuf,
+    },
+}
+
+/// Why `database.json` names no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// There is no such file.
+    #[error("{path} does not exist. It says which database the servers share; write into it: {EXAMPLE}")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {source}.")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{path} is not JSON: {why}. It should look like this: {EXAMPLE}")]
+    NotJson {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// The file is JSON, but not an object of keys.
+    #[error("{path} holds {found} where an object belongs. It should look like this: {EXAMPLE}")]
+    NotAnObject {
+        /// The file.
+        path: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// A key that the engine needs is not there.
+    #[error("{path} lacks the key \"{key}\". It should look like this: {EXAMPLE}")]
+    MissingKey {
+        /// The file.
+        path: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// A key has a value that cannot be.
+    #[error("In {path} the key \"{key}\" {why}. It should look like this: {EXAMPLE}")]
+    WrongValue {
+        /// The file.
+        path: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value, as the end of a sentence.
+        why: String,
+    },
+    /// The engine is one that this build does not contain.
+    #[error(
+        "{path} asks for the engine \"{engine}\", which is not built into this program. \
+         Use SQLite instead: {EXAMPLE}"
+    )]
+    NotBuiltIn {
+        /// The file.
+        path: String,
+        /// The engine's name.
+        engine: String,
+    },
+}
+
+impl DatabaseConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// A sentence that names the file, the key, and what belongs there.
+    pub fn read(path: &Path) -> Result<Self, DatabaseError> {
+        let shown = || path.display().to_string();
+        let bytes = read_settings(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DatabaseError::Missing { path: shown() },
+            _ => DatabaseError::Unreadable { path: shown(), source },
+        })?;
+        let file = absolute(path).map_err(|source| DatabaseError::Unreadable { path: shown(), source })?;
+        Self::parse(&bytes, &file)
+    }
+
+    /// Understands the content of this file (an absolute path).
+    ///
+    /// # Errors
+    /// A sentence that names the file, the key, and what belongs there.
+    pub fn parse(bytes: &[u8], file: &Path) -> Result<Self, DatabaseError> {
+        let path = file.display().to_string();
+        let object = match serde_json::from_slice(without_mark(bytes)) {
+            Ok(Value::Object(object)) => object,
+            Ok(other) => return Err(DatabaseError::NotAnObject { path, found: kind_of(&other) }),
+            Err(error) => return Err(DatabaseError::NotJson { path, why: error.to_string() }),
+        };
+        let engine = text_of(&object, "engine", &path)?;
+        match engine.to_ascii_lowercase().as_str() {
+            "sqlite" => sqlite(&object, file, path),
+            "postgres" | "postgresql" | "mysql" | "mariadb" => {
+                Err(DatabaseError::NotBuiltIn { path, engine: engine.to_owned() })
+            }
+            _ => {
+                let why = format!("is \"{}\", which is no engine known here", engine.escape_debug());
+                Err(DatabaseError::WrongValue { path, key: "engine", why })
+            }
+        }
+    }
+}
+
+fn sqlite(object: &Map<String, Value>, file: &Path, shown: String) -> Result<DatabaseConfig, DatabaseError> {
+    let given = text_of(object, "path", &shown)?;
+    let wrong = |why: &str| DatabaseError::WrongValue { path: shown.clone(), key: "path", why: why.to_owned() };
+    if given.trim().is_empty() {
+        return Err(wrong("is empty"));
+    }
+    if given.contains('\0') {
+        return Err(wrong("contains a NUL character"));
+    }
+    if given == ":memory:" {
+        return Err(wrong(
+            "is \":memory:\", which would be a database of its own in each server instead of a shared one",
+        ));
+    }
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    Ok(DatabaseConfig::Sqlite { path: folder.join(given) })
+}
+
+fn text_of<'a>(object: &'a Map<String, Value>, key: &'static str, path: &str) -> Result<&'a str, DatabaseError> {
+    match object.get(key) {
+        Some(Value::String(text)) => Ok(text),
+        None => Err(DatabaseError::MissingKey { path: path.to_owned(), key }),
+        Some(other) => {
+            let why = format!("is {} where a text belongs", kind_of(other));
+            Err(DatabaseError::WrongValue { path: path.to_owned(), key, why })
+        }
+    }
+}
+
+/// What a JSON value is, in words that fit after "is" and "holds".
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(content: &str) -> String {
+        DatabaseConfig::parse(content.as_bytes(), Path::new("/lab/database.json")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_files_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("database.json");
+        std::fs::write(&file, "\u{feff}{\"engine\":\"SQLite\",\"path\":\"runs/database.sqlite\",\"note\":1}").unwrap();
+        let path = folder.path().join("runs/database.sqlite");
+        assert_eq!(DatabaseConfig::read(&file).unwrap(), DatabaseConfig::Sqlite { path });
+        let absolute = DatabaseConfig::parse(br#"{"engine":"sqlite","path":"/data/x"}"#, &file).unwrap();
+        assert_eq!(absolute, DatabaseConfig::Sqlite { path: "/data/x".into() });
+    }
+
+    #[test]
+    fn a_missing_file_says_what_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = DatabaseConfig::read(&folder.path().join("database.json")).unwrap_err();
+        assert!(matches!(error, DatabaseError::Missing { .. }), "{error:?}");
+        assert!(error.to_string().ends_with(EXAMPLE), "{error}");
+        let error = DatabaseConfig::read(folder.path()).unwrap_err();
+        assert!(matches!(error, DatabaseError::Unreadable { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn errors_say_which_key_is_wrong() {
+        for (content, expected) in [
+            ("", "is not JSON: EOF"),
+            ("engine = sqlite", "is not JSON: expected value at line 1 column 1"),
+            ("[]", "holds an array where an object belongs"),
+            ("{}", "lacks the key \"engine\""),
+            (r#"{"engine":"sqlite"}"#, "lacks the key \"path\""),
+            (r#"{"engine":"sqlite","path":7}"#, "the key \"path\" is a number where a text belongs"),
+            (r#"{"engine":null}"#, "the key \"engine\" is null where a text belongs"),
+            (r#"{"engine":"oracle"}"#, "the key \"engine\" is \"oracle\", which is no engine known here"),
+            (r#"{"engine":"sqlite","path":" "}"#, "the key \"path\" is empty"),
+            (r#"{"engine":"sqlite","path":":memory:"}"#, "instead of a shared one"),
+            (r#"{"engine":"postgres","host":"db"}"#, "\"postgres\", which is not built into this program"),
+            (r#"{"engine":"mysql"}"#, "\"mysql\", which is not built into this program"),
+        ] {
+            let error = error(content);
+            assert!(error.contains(expected) && error.contains("/lab/database.json"), "{content}: {error}");
+        }
+    }
+}
