@@ -7,8 +7,8 @@
 mod parse;
 
 pub use parse::{
-    Listen, parse_balancer, parse_client_id, parse_duration, parse_listen, parse_processing_time, parse_server_id,
-    parse_timeout,
+    Listen, MAX_PROCESSING_TIME, parse_balancer, parse_client_id, parse_duration, parse_listen, parse_processing_time,
+    parse_server_id, parse_timeout,
 };
 
 use crate::{lifeline::LifelineAddress, output, places::Places};

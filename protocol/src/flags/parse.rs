@@ -11,7 +11,7 @@ use std::{
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Longest processing time, in seconds: no class waits longer than an hour.
-const MAX_PROCESSING_TIME: f64 = 3600.0;
+pub const MAX_PROCESSING_TIME: f64 = 3600.0;
 
 /// A duration: `2s`, `500ms`, `1m`, `1h`, `1.5` (seconds).
 ///
