@@ -42,10 +42,8 @@ impl Places {
     /// # Errors
     /// When `start` is empty, or relative in a current folder that no longer exists.
     pub fn from(start: &Path) -> io::Result<Self> {
-        let start = absolute(start)?;
-        let is_root = |folder: &&Path| folder.join(REGISTRY).is_file() || folder.join(DATABASE).is_file();
-        let root = start.ancestors().find(is_root).map(Path::to_path_buf);
-        Ok(Self { found: root.is_some(), root: root.unwrap_or(start) })
+        let is_root = |folder: &Path| folder.join(REGISTRY).is_file() || folder.join(DATABASE).is_file();
+        Ok(Self::upward(absolute(start)?, is_root))
     }
 
     /// Looks for the root upward from the current folder.
@@ -58,6 +56,11 @@ impl Places {
             io::Error::new(error.kind(), why)
         };
         std::env::current_dir().and_then(|folder| Self::from(&folder)).map_err(unknown)
+    }
+
+    fn upward(start: PathBuf, is_root: impl Fn(&Path) -> bool) -> Self {
+        let root = start.ancestors().find(|folder| is_root(folder)).map(Path::to_path_buf);
+        Self { found: root.is_some(), root: root.unwrap_or(start) }
     }
 
     /// `servers.json`.
@@ -134,11 +137,10 @@ mod tests {
 
     #[test]
     fn without_a_root_the_starting_folder_is_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Places::from(folder.path()).unwrap();
-        // Nothing above the folder of temporary files is expected to be a laboratory.
-        assert_eq!(places, Places { root: folder.path().to_path_buf(), found: false });
-        assert_eq!(places.database(), folder.path().join("database.json"));
+        let folder = PathBuf::from("/somewhere/deep");
+        let places = Places::upward(folder.clone(), |_| false);
+        assert_eq!(places, Places { root: folder.clone(), found: false });
+        assert_eq!(places.database(), folder.join("database.json"));
     }
 
     #[test]
