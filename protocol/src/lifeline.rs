@@ -204,8 +204,8 @@ pub enum LifelineError {
         /// What the system says.
         source: io::Error,
     },
-    /// Somebody listens there who does not know the token.
-    #[error("The process at {address} did not start this one: it does not know the token of --lifeline.")]
+    /// Somebody listens there and closes the connection, because the token is another one.
+    #[error("The process at {address} refuses the token of --lifeline: it did not start this one, or is just ending.")]
     Stranger {
         /// The parent's address.
         address: SocketAddr,
@@ -243,4 +243,104 @@ pub fn hold(lifeline: &LifelineAddress, on_end: impl FnOnce() + Send + 'static) 
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::{Receiver, bounded};
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn held(address: &LifelineAddress) -> Receiver<()> {
+        let (ended, end) = bounded(1);
+        hold(address, move || ended.send(()).unwrap()).unwrap();
+        end
+    }
+
+    #[test]
+    fn children_live_as_long_as_their_parent() {
+        let parent = Lifeline::open().unwrap();
+        let address: LifelineAddress = parent.address().to_string().parse().unwrap();
+        let children: Vec<_> = (0..20).map(|_| held(&address)).collect();
+        assert_eq!(parent.children(), 20);
+        assert!(children.iter().all(|end| end.is_empty()));
+        drop(parent);
+        for end in children {
+            end.recv_timeout(SOON).unwrap();
+        }
+        let error = hold(&address, || ()).unwrap_err();
+        assert!(matches!(error, LifelineError::Unreachable { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_child_that_ends_is_not_counted() {
+        let parent = Lifeline::open().unwrap();
+        let mut child = TcpStream::connect(parent.address.address).unwrap();
+        child.write_all(format!("{}\n", parent.address.token).as_bytes()).unwrap();
+        child.read_exact(&mut [0]).unwrap();
+        assert_eq!(parent.children(), 1);
+        drop(child);
+        let deadline = crate::deadline::Deadline::after(SOON);
+        while parent.children() != 0 {
+            assert!(!deadline.has_passed(), "the child that ended is still counted");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn strangers_are_sent_away() {
+        let parent = Lifeline::open().unwrap();
+        let mut wrong = parent.address().clone();
+        wrong.token = random_token();
+        let error = hold(&wrong, || ()).unwrap_err();
+        assert!(matches!(error, LifelineError::Stranger { .. }), "{error}");
+        let gone = TcpStream::connect(parent.address.address).unwrap();
+        drop(gone);
+        let mut talker = TcpStream::connect(parent.address.address).unwrap();
+        talker.write_all(&[b'x'; 500]).unwrap();
+        assert!(matches!(talker.read(&mut [0]), Ok(0) | Err(_)));
+        let child = held(parent.address());
+        assert_eq!((parent.children(), child.is_empty()), (1, true));
+    }
+
+    #[test]
+    fn other_texts_are_no_lifelines() {
+        let token = "0".repeat(32);
+        assert!(format!("127.0.0.1:1/{token}").parse::<LifelineAddress>().is_ok());
+        for text in ["", "127.0.0.1:1", "127.0.0.1:1/", &format!("127.0.0.1/{token}"), &format!("127.0.0.1:1/{token}0")]
+        {
+            assert_eq!(text.parse::<LifelineAddress>(), Err(NotALifeline), "{text}");
+        }
+    }
+
+    /// The parent is a process of its own: this test started once more.
+    #[test]
+    fn a_parent_that_is_killed_takes_its_children_along() {
+        const PARENT: &str = "PROTOCOL_TEST_LIFELINE_PARENT";
+        if std::env::var_os(PARENT).is_some() {
+            let parent = Lifeline::open().unwrap();
+            crate::show!("\n{}", parent.address());
+            // Until it is killed, or the test is gone.
+            return assert!(io::stdin().read_to_end(&mut Vec::new()).is_ok());
+        }
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "lifeline::tests::a_parent_that_is_killed_takes_its_children_along"])
+            .env(PARENT, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(parent.stdout.take().unwrap());
+        let address = output.lines().map_while(Result::ok).find_map(|line| line.parse().ok()).unwrap();
+        let child = held(&address);
+        assert!(child.is_empty());
+        parent.kill().unwrap();
+        child.recv_timeout(SOON).unwrap();
+        parent.wait().unwrap();
+    }
 }
