@@ -1,4 +1,8 @@
-//! placeholder while the workspace is laid out
+//! (being written)
+pub mod event;
+pub mod dispatch;
+pub mod policy;
+pub mod pool;
 
 use std::{ffi::OsString, process::ExitCode};
 

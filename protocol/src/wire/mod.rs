@@ -128,6 +128,18 @@ impl Connection {
         Err(WireError::Frame { peer: self.peer, source: crate::frame::FrameError::Magic(bytes) })
     }
 
+    /// Looks at the next frame's prefix without taking it. `None` if it is not there whole, is none, or the peer has
+    /// ended. To be called when [`wait_either`] has said that something came: it reads once, and would otherwise
+    /// wait for as long as [`HEADER_TIME`](crate::limits::HEADER_TIME).
+    pub fn peek_prefix(&mut self) -> Option<Prefix> {
+        if self.end - self.start < PREFIX_LEN {
+            let deadline = Deadline::after(crate::limits::HEADER_TIME);
+            self.fill(Phase::Idle, Some(deadline)).ok()?;
+        }
+        let bytes = self.buffer[self.start..self.end].first_chunk::<PREFIX_LEN>()?;
+        Prefix::decode(bytes).ok()
+    }
+
     /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`].
     ///
     /// # Errors

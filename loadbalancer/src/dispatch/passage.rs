@@ -1,0 +1,235 @@
+//! An answer on its way from a server to a client: what is held, what is passed, and how it ends.
+//!
+//! Up to [`EAGER_ANSWER`] bytes are taken from the server before the client gets any. So a short answer frees its
+//! server however slowly the client reads, and costs one write; and as long as the client has seen nothing, a lost
+//! server costs it nothing either. What is longer streams: a frame's prefix says how much follows, so a file passes
+//! through a buffer of 256 KiB without being understood or held.
+
+use super::{
+    Context,
+    request::{Request, What},
+    watch,
+};
+use crate::{
+    event::{Event, micros},
+    policy::Ended,
+    pool::Lease,
+};
+use protocol::{
+    deadline::{Deadline, Phase},
+    frame::{Kind, PREFIX_LEN, Prefix},
+    id::RequestId,
+    limits::{BLOCK_TIME, EAGER_ANSWER, HEADER_TIME, RELAY_BLOCK},
+    message::{ErrorCode, Failure},
+    wire::{Connection, WireError, from_header},
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// How long a server may be silent between two frames of an answer to SQL: a little more than a statement may run.
+const ROWS_GAP: Duration = Duration::from_secs(35);
+/// A silence after which what has been gathered is passed on, so that rows that come slowly are seen as they come.
+const LULL: Duration = Duration::from_millis(100);
+/// How long a server may take to confirm that it has stopped working on a request.
+const CANCEL_TIME: Duration = Duration::from_secs(1);
+
+/// An answer on its way. Dropping it drops the lease: then the server gets nothing new until it has been asked.
+pub struct Passage<'a> {
+    context: &'a Context,
+    request: &'a Request,
+    lease: Lease,
+    link: Connection,
+    tag: RequestId,
+    client: &'a mut Connection,
+    /// Whole frames taken from the server that the client has not got yet.
+    held: Vec<u8>,
+    /// Bytes that the client has got.
+    passed: u64,
+}
+
+/// Which side of a passage failed.
+#[derive(Debug)]
+pub enum Broken {
+    /// The server, or the connection to it.
+    Server(WireError),
+    /// The client: it is gone, or does not read.
+    Client(WireError),
+    /// Nothing failed: the client took the request back.
+    Withdrawn,
+}
+
+/// What a server said when it was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It stopped, and the request surely was not carried out.
+    Surely,
+    /// It was done before it heard: its place is free, the request was carried out.
+    AfterAll,
+    /// Nothing, in time: it gets no further request until it has been asked.
+    Unconfirmed,
+}
+
+impl<'a> Passage<'a> {
+    /// The passage of one answer.
+    pub fn new(
+        context: &'a Context,
+        request: &'a Request,
+        lease: Lease,
+        link: Connection,
+        tag: RequestId,
+        client: &'a mut Connection,
+    ) -> Self {
+        Self { context, request, lease, link, tag, client, held: Vec::new(), passed: 0 }
+    }
+
+    /// Where the server is.
+    pub fn server_address(&self) -> SocketAddr {
+        self.link.peer()
+    }
+
+    /// Whether the client knows nothing of this answer yet.
+    pub fn client_got_nothing(&self) -> bool {
+        self.passed == 0
+    }
+
+    /// Tells that the first byte is there.
+    pub fn begun(&self) {
+        let (request, after_us) = (self.request.prefix.id, micros(self.lease.age()));
+        let server = || self.lease.server().id.clone();
+        self.context.events.emit(|| Event::AnswerBegun { request, server: server(), after_us });
+    }
+
+    /// The next frame of this answer. Frames that answer something else are dropped and reported.
+    pub fn next_frame(&mut self, header: &mut Vec<u8>) -> Result<Prefix, Broken> {
+        let gap = if self.request.what == What::Query { ROWS_GAP } else { BLOCK_TIME };
+        let patience = Deadline::after(gap);
+        loop {
+            let wait = if self.held.is_empty() { patience } else { Deadline::after(LULL).min(patience) };
+            match self.link.next(header, Phase::Answer, Some(wait), HEADER_TIME) {
+                Ok(Some(prefix)) if prefix.id == self.tag => return Ok(prefix),
+                Ok(Some(foreign)) => self.drop_foreign(&foreign)?,
+                Ok(None) => return Err(Broken::Server(closed(&self.link, Phase::Answer))),
+                Err(WireError::Timeout { phase: Phase::Answer, .. }) if !self.held.is_empty() => self.flush()?,
+                Err(error) => return Err(Broken::Server(error)),
+            }
+        }
+    }
+
+    fn drop_foreign(&mut self, foreign: &Prefix) -> Result<(), Broken> {
+        let (server, id) = (&self.lease.server().id, foreign.id);
+        self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id });
+        self.link.skip_body(foreign.body_len as usize).map_err(Broken::Server)
+    }
+
+    /// Takes the rest of one frame from the server: into `held` while that has room, else straight to the client.
+    pub fn pass_frame(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
+        let len = PREFIX_LEN + prefix.rest_len();
+        if self.held.len() + len > EAGER_ANSWER {
+            self.flush()?;
+            self.stop_if_withdrawn()?;
+        }
+        let before = self.held.len();
+        self.held.extend_from_slice(&prefix.with_id(self.request.prefix.id).encode());
+        self.held.extend_from_slice(header);
+        if len > EAGER_ANSWER {
+            self.flush()?;
+            return self.stream_body(prefix.body_len as usize);
+        }
+        let taken = self.link.append_body(prefix.body_len as usize, &mut self.held);
+        taken.map_err(|error| {
+            self.held.truncate(before);
+            Broken::Server(error)
+        })
+    }
+
+    /// Passes a large body on in blocks. A frame once begun must be completed, or the client could not be told
+    /// anything more: if the server fails, zeros fill the body up, and the error that follows makes it void.
+    fn stream_body(&mut self, len: usize) -> Result<(), Broken> {
+        let mut block = std::mem::take(&mut self.held);
+        block.resize(RELAY_BLOCK.min(len), 0);
+        let mut left = len;
+        let mut result = Ok(());
+        while left > 0 {
+            let part = left.min(block.len());
+            if result.is_ok()
+                && let Err(error) = self.link.read_body(&mut block[..part])
+            {
+                block.fill(0);
+                result = Err(Broken::Server(error));
+            }
+            self.client.send_raw(&block[..part]).map_err(Broken::Client)?;
+            self.passed += part as u64;
+            left -= part;
+        }
+        block.clear();
+        self.held = block;
+        result
+    }
+
+    /// Gives the client what is held.
+    fn flush(&mut self) -> Result<(), Broken> {
+        if !self.held.is_empty() {
+            self.client.send_raw(&self.held).map_err(Broken::Client)?;
+            self.passed += self.held.len() as u64;
+            self.held.clear();
+        }
+        Ok(())
+    }
+
+    /// A long answer can be taken back in its middle.
+    fn stop_if_withdrawn(&mut self) -> Result<(), Broken> {
+        if watch::withdrawn(self.client, self.request.prefix.id) {
+            return Err(Broken::Withdrawn);
+        }
+        Ok(())
+    }
+
+    /// The server has said its last word: its place is free before the client has read what is held. Returns the
+    /// length of the answer.
+    ///
+    /// # Errors
+    /// If the client does not take the rest.
+    pub fn complete(mut self) -> Result<u64, WireError> {
+        let bytes = self.passed + self.held.len() as u64;
+        let held = std::mem::take(&mut self.held);
+        let (request, server) = (self.request.prefix.id, self.lease.server().id.clone());
+        self.context.events.emit(|| Event::AnswerTaken { request, server, bytes });
+        self.server_is_done(Ended::Answered).send_raw(&held)?;
+        Ok(bytes)
+    }
+
+    /// Frees the server's place and keeps the connection to it. Returns the client.
+    pub fn server_is_done(self, ended: Ended) -> &'a mut Connection {
+        let server = Arc::clone(self.lease.server());
+        server.keep(self.link);
+        self.lease.finish(ended);
+        self.client
+    }
+
+    /// Tells the server to stop, and waits a moment for its last word.
+    pub fn cancel(mut self) -> Stopped {
+        let stopped = self.confirm_cancelled().unwrap_or(Stopped::Unconfirmed);
+        if stopped != Stopped::Unconfirmed {
+            self.server_is_done(Ended::Cancelled);
+        }
+        stopped
+    }
+
+    fn confirm_cancelled(&mut self) -> Option<Stopped> {
+        let deadline = Deadline::after(CANCEL_TIME);
+        self.link.send(&Prefix::new(Kind::Cancel, self.tag, 0, 0), &[], &[]).ok()?;
+        let mut header = Vec::new();
+        loop {
+            let prefix = self.link.next(&mut header, Phase::Answer, Some(deadline), CANCEL_TIME).ok()??;
+            self.link.skip_body(prefix.body_len as usize).ok()?;
+            if prefix.id == self.tag && prefix.kind.ends_an_answer() {
+                let failure: Option<Failure> = from_header(self.link.peer(), &prefix, &header).ok();
+                let surely = failure.is_some_and(|said| said.code == ErrorCode::Cancelled && said.definite);
+                return Some(if surely { Stopped::Surely } else { Stopped::AfterAll });
+            }
+        }
+    }
+}
+
+fn closed(connection: &Connection, phase: Phase) -> WireError {
+    WireError::Closed { peer: connection.peer(), phase }
+}

@@ -1,0 +1,128 @@
+//! A request, as it came from a client and goes to a server.
+
+use protocol::{
+    deadline::{Deadline, Phase},
+    frame::{Kind, Prefix},
+    limits::{HEADER_TIME, MAX_FILE_NAME, MAX_SQL},
+    message::{ErrorCode, Failure, FileRequest, QueryRequest},
+    wire::{Connection, WireError, from_header},
+};
+use std::time::{Duration, Instant};
+
+/// What is asked for, as far as the load balancer must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A file: reading it twice does no harm.
+    File,
+    /// SQL: nobody but the database knows whether it writes.
+    Query,
+    /// A pong.
+    Ping,
+}
+
+/// A whole request.
+#[derive(Debug)]
+pub struct Request {
+    /// Its prefix, with the client's id.
+    pub prefix: Prefix,
+    /// Its header as it came: it goes to the server unchanged.
+    pub header: Vec<u8>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What is asked for.
+    pub what: What,
+    /// The client's id, as it was typed.
+    pub client: String,
+    /// The request as a person would write it.
+    pub text: String,
+    /// When it had arrived.
+    pub since: Instant,
+    /// When the client stops waiting for the first byte of the answer.
+    pub deadline: Deadline,
+}
+
+/// What came from a client.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A request for a server.
+    Request(Box<Request>),
+    /// A question to the load balancer itself: which servers are there?
+    Servers(Prefix),
+    /// Something that is answered with an error at once.
+    Wrong(Prefix, Failure),
+    /// The withdrawal of a request that is over already: there is nothing to do.
+    LateCancel,
+    /// The client has closed the connection.
+    End,
+}
+
+/// Waits for the next frame of a client (for as long as it takes) and reads it whole.
+///
+/// # Errors
+/// If the client breaks the protocol, is too slow, or vanishes in the middle; then the connection must end.
+pub fn receive(
+    client: &mut Connection,
+    header: &mut Vec<u8>,
+    wait: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<Option<Prefix>, WireError>,
+    longest: Duration,
+) -> Result<Incoming, WireError> {
+    let Some(prefix) = wait(client, header)? else { return Ok(Incoming::End) };
+    let since = Instant::now();
+    let body_len = prefix.body_len as usize;
+    match prefix.kind {
+        Kind::Query if body_len > MAX_SQL => {
+            client.skip_body(body_len)?;
+            Ok(Incoming::Wrong(prefix, too_long("The statement", body_len, MAX_SQL)))
+        }
+        Kind::File | Kind::Query | Kind::Ping => {
+            let mut body = Vec::new();
+            client.append_body(body_len, &mut body)?;
+            understand(client, prefix, std::mem::take(header), body, since, longest)
+        }
+        Kind::Servers => client.skip_body(body_len).map(|()| Incoming::Servers(prefix)),
+        Kind::Cancel => client.skip_body(body_len).map(|()| Incoming::LateCancel),
+        kind => Err(WireError::Unexpected { peer: client.peer(), kind }),
+    }
+}
+
+/// The wait of an ordinary client: for ever, then [`HEADER_TIME`] for the prefix and header.
+///
+/// # Errors
+/// As [`Connection::next`].
+pub fn next_frame(client: &mut Connection, header: &mut Vec<u8>) -> Result<Option<Prefix>, WireError> {
+    client.next(header, Phase::Idle, None, HEADER_TIME)
+}
+
+fn understand(
+    client: &Connection,
+    prefix: Prefix,
+    header: Vec<u8>,
+    body: Vec<u8>,
+    since: Instant,
+    longest: Duration,
+) -> Result<Incoming, WireError> {
+    let (what, name, text, patience) = match prefix.kind {
+        Kind::Ping => (What::Ping, String::new(), "ping".to_owned(), None),
+        Kind::File => {
+            let asked: FileRequest = from_header(client.peer(), &prefix, &header)?;
+            if asked.name.len() > MAX_FILE_NAME {
+                let failure = too_long("The name of the file", asked.name.len(), MAX_FILE_NAME);
+                return Ok(Incoming::Wrong(prefix, failure));
+            }
+            (What::File, asked.client, format!("file {}", asked.name), asked.timeout_ms)
+        }
+        _ => {
+            let asked: QueryRequest = from_header(client.peer(), &prefix, &header)?;
+            let text = String::from_utf8_lossy(&body).into_owned();
+            (What::Query, asked.client, text, asked.timeout_ms)
+        }
+    };
+    let patience = patience.map_or(longest, |ms| longest.min(Duration::from_millis(ms)));
+    let deadline = Deadline::at(since + patience);
+    let client = name;
+    Ok(Incoming::Request(Box::new(Request { prefix, header, body, what, client, text, since, deadline })))
+}
+
+fn too_long(what: &str, len: usize, limit: usize) -> Failure {
+    Failure::definite(ErrorCode::TooLarge, format!("{what} has {len} bytes; at most {limit} are allowed."))
+}

@@ -1,0 +1,103 @@
+//! Events as lines on the terminal: what a class follows along.
+//!
+//! The words of the walkthrough ("Chosen server: 1") are those of the coursework; everything that went wrong is
+//! said too, in a sentence. Faults go to stderr, so that `--quiet` leaves them visible.
+
+use super::{Event, Record};
+use crossbeam_channel::Receiver;
+use protocol::output::{Plain, say, warn};
+use std::{net::SocketAddr, sync::Arc};
+
+/// How much of a statement is shown.
+const SHOWN: usize = 200;
+
+/// Prints events until the stream ends (thread `console`).
+pub fn print(events: &Receiver<Arc<Record>>) {
+    for record in events {
+        print_one(&record.event);
+    }
+}
+
+fn print_one(event: &Event) {
+    match event {
+        Event::Started { address, policy } => {
+            say!("Load balancer is listening on {} (policy {policy}).", tuple(*address));
+        }
+        Event::Stopping => say!("Stopping: finishing the requests in hand. Ctrl-C again ends at once."),
+        Event::ClientConnected { peer } => say!("Connected with {}", tuple(*peer)),
+        Event::ClientLeft { peer } => say!("Disconnected from {}", tuple(*peer)),
+        Event::RequestReceived { text, .. } => say!("{}", Plain(&shortened(text))),
+        Event::RequestWaits { ahead, .. } => say!("No idle server: the request waits ({ahead} ahead of it)."),
+        Event::ServerChosen { server, .. } => say!("Chosen server: {server}"),
+        Event::AnswerBegun { .. } => say!("Got response from server!"),
+        Event::FileSent { server, .. } => say!("Sent requested file from server {server}!"),
+        Event::ResponseSent { .. } => say!("Sent response to client!"),
+        Event::RequestCancelled { server: Some(server), .. } => {
+            say!("The client took its request back; server {server} was told.");
+        }
+        Event::RequestCancelled { server: None, .. } => {
+            say!("The client took its request back before it had a server.")
+        }
+        Event::ServerJoined { server, address, processing_time, .. } => {
+            say!("Connected to server {server} at {} (processing time {processing_time} s)", tuple(*address));
+        }
+        Event::ServerUp { server } => say!("Server {server} answers again."),
+        Event::ServerDraining { server } => say!("Server {server} is ending: it gets no new requests."),
+        Event::ServerLeft { server } => say!("Server {server} has left."),
+        Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
+        Event::AnswerTaken { .. } => {}
+        trouble => print_trouble(trouble),
+    }
+}
+
+fn print_trouble(event: &Event) {
+    match event {
+        Event::ClientRefused { peer: Some(peer), why } => warn!("Refused {}: {why}", tuple(*peer)),
+        Event::ClientRefused { peer: None, why } => warn!("Refused a client: {why}"),
+        Event::ClientFailed { peer, why } => warn!("Ended the connection with {}: {}", tuple(*peer), Plain(why)),
+        Event::RequestFailed { code, message, .. } => warn!("Sent error to client: {} ({code})", Plain(message)),
+        Event::AttemptFailed { server, why, again, .. } => {
+            let next = if *again { " Trying another server." } else { "" };
+            warn!("Server {server} did not answer: {}{next}", Plain(why));
+        }
+        Event::ForeignAnswer { server, id } => {
+            warn!("Server {server} sent an answer to {id}, which it was not asked: dropped.");
+        }
+        Event::ServerDoubtful { server, why } => {
+            warn!("Server {server} gets no requests until it has been asked: {why}")
+        }
+        Event::ServerDown { server, why } => warn!("Server {server} is down: {why}"),
+        Event::ServerNotBelieved { server, address, why } => {
+            warn!("Server {server} at {} is in the registry but gets no requests: {why}", tuple(*address));
+        }
+        Event::RegistryTrouble { why } => warn!("{why}"),
+        Event::Panicked { message } => warn!("A defect ended one connection: {message}"),
+        Event::EventsLost { count } => warn!("({count} lines were not printed: the terminal was too slow.)"),
+        _ => {}
+    }
+}
+
+/// An address as the coursework prints it: `(127.0.0.1, 5050)`.
+fn tuple(address: SocketAddr) -> String {
+    format!("({}, {})", address.ip(), address.port())
+}
+
+/// The beginning of a text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        None => text.to_owned(),
+        Some((cut, _)) => format!("{}… ({} bytes)", &text[..cut], text.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_statements_are_shown_by_their_beginning() {
+        assert_eq!(shortened("SELECT 1"), "SELECT 1");
+        let long = "é".repeat(300);
+        assert_eq!(shortened(&long), format!("{}… (600 bytes)", "é".repeat(200)));
+    }
+}

@@ -1,0 +1,229 @@
+//! Everything that can happen, as one typed enum.
+//!
+//! One stream of events leaves the load balancer. The lines on the terminal, the journal of a run and the tests all
+//! read it; nothing is logged beside it. Where nobody listens an event costs one load of a boolean: [`Events::emit`]
+//! takes a closure, which is then not called.
+//!
+//! Each listener has a queue of its own, bounded, served by a thread of its own. Nobody waits for a listener: one
+//! that is too slow (a terminal stopped with Ctrl-S, a full disk) loses events and is told how many.
+
+pub mod console;
+pub mod journal;
+
+use crate::pool::Skipped;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use protocol::{id::RequestId, message::ErrorCode};
+use serde::Serialize;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+/// Events that wait for one listener. Beyond this the listener loses events; 8,192 are about a second of a busy
+/// classroom and 2 MiB.
+const QUEUE: usize = 8_192;
+
+/// Something that happened. Times are in microseconds, processing times in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields are named for what they are; the variants say when")]
+pub enum Event {
+    /// The load balancer listens.
+    Started { address: SocketAddr, policy: String },
+    /// The load balancer has been told to end, and finishes what it has.
+    Stopping,
+    /// A client connected.
+    ClientConnected { peer: SocketAddr },
+    /// A client closed its connection.
+    ClientLeft { peer: SocketAddr },
+    /// A client was turned away at the door.
+    ClientRefused { peer: Option<SocketAddr>, why: String },
+    /// A client broke the rules, was too slow, or vanished in the middle of something.
+    ClientFailed { peer: SocketAddr, why: String },
+    /// A request arrived whole.
+    RequestReceived { request: RequestId, client: String, text: String },
+    /// No server has spare capacity: the request waits behind `ahead` others.
+    RequestWaits { request: RequestId, ahead: usize },
+    /// A server was chosen, and here is the evidence.
+    ServerChosen {
+        request: RequestId,
+        attempt: u32,
+        server: String,
+        considered: Vec<Considered>,
+        skipped: Vec<SkippedServer>,
+        waited_us: u64,
+    },
+    /// The first byte of the answer is there.
+    AnswerBegun { request: RequestId, server: String, after_us: u64 },
+    /// The server has said its last word on this request and is idle again.
+    AnswerTaken { request: RequestId, server: String, bytes: u64 },
+    /// A file has been passed on whole.
+    FileSent { request: RequestId, server: String, bytes: u64 },
+    /// The client has its answer.
+    ResponseSent { request: RequestId, server: String, took_us: u64 },
+    /// The client was told that its request failed.
+    RequestFailed { request: RequestId, code: ErrorCode, definite: bool, message: String },
+    /// The client took its request back, or is gone.
+    RequestCancelled { request: RequestId, server: Option<String> },
+    /// A server was lost, or refused, while it had this request.
+    AttemptFailed { request: RequestId, server: String, why: String, again: bool },
+    /// A frame came that answers nothing we asked: it was dropped.
+    ForeignAnswer { server: String, id: RequestId },
+    /// A server was found, believed, and gets requests.
+    ServerJoined { server: String, address: SocketAddr, processing_time: f64, capacity: u32, incarnation: u64 },
+    /// A server gets nothing until it has been asked what it is doing.
+    ServerDoubtful { server: String, why: String },
+    /// A server that was down or doubtful answers again.
+    ServerUp { server: String },
+    /// A server does not answer and gets nothing.
+    ServerDown { server: String, why: String },
+    /// A server is ending and gets nothing new.
+    ServerDraining { server: String },
+    /// A server is no longer in the registry.
+    ServerLeft { server: String },
+    /// Who answers at this address is not who the registry says.
+    ServerNotBelieved { server: String, address: SocketAddr, why: String },
+    /// An entry of the registry was removed because its process is surely gone.
+    EntryRemoved { server: String, address: SocketAddr, why: String },
+    /// The registry, or an entry of it, cannot be read.
+    RegistryTrouble { why: String },
+    /// A defect: a handler panicked, and one connection ended.
+    Panicked { message: String },
+    /// This listener was too slow and has lost this many events.
+    EventsLost { count: u64 },
+}
+
+/// A server that could have been chosen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Considered {
+    /// Its id.
+    pub server: String,
+    /// Its processing time in seconds.
+    pub processing_time: f64,
+    /// How many requests it held.
+    pub active: u32,
+    /// How many it may hold.
+    pub capacity: u32,
+}
+
+/// A server that could not be chosen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SkippedServer {
+    /// Its id.
+    pub server: String,
+    /// Why not.
+    pub why: Skipped,
+}
+
+/// An event with its time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// Microseconds since 1970.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Where events go. Clones share the listeners.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    listeners: Arc<Vec<Listener>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    queue: Sender<Arc<Record>>,
+    lost: AtomicU64,
+}
+
+impl Events {
+    /// A stream with this many listeners, and the receiving end of each.
+    #[must_use]
+    pub fn with_listeners(count: usize) -> (Self, Vec<Receiver<Arc<Record>>>) {
+        let (listeners, receivers): (Vec<_>, Vec<_>) = (0..count)
+            .map(|_| bounded(QUEUE))
+            .map(|(queue, receiver)| (Listener { queue, lost: AtomicU64::new(0) }, receiver))
+            .unzip();
+        (Self { listeners: Arc::new(listeners) }, receivers)
+    }
+
+    /// Whether anybody listens: whether evidence is worth collecting.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        !self.listeners.is_empty()
+    }
+
+    /// Tells all listeners what `event` makes; does not call it when there are none. Never waits.
+    pub fn emit(&self, event: impl FnOnce() -> Event) {
+        if self.wanted() {
+            let record = Arc::new(Record { at_us: now_us(), event: event() });
+            self.listeners.iter().for_each(|listener| listener.tell(&record));
+        }
+    }
+}
+
+impl Listener {
+    fn tell(&self, record: &Arc<Record>) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let loss = Arc::new(Record { at_us: record.at_us, event: Event::EventsLost { count: lost } });
+            if self.queue.try_send(loss).is_err() {
+                self.lost.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Arc::clone(record)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn now_us() -> u64 {
+    micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A duration in whole microseconds, as events carry it.
+#[must_use]
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_listeners_the_event_is_not_even_made() {
+        Events::default().emit(|| unreachable!("nobody listens"));
+    }
+
+    #[test]
+    fn every_listener_hears_everything() {
+        let (events, receivers) = Events::with_listeners(2);
+        events.emit(|| Event::Stopping);
+        for receiver in receivers {
+            assert_eq!(receiver.try_recv().unwrap().event, Event::Stopping);
+        }
+    }
+
+    #[test]
+    fn a_slow_listener_loses_events_is_told_how_many_and_holds_nobody_up() {
+        let (events, receivers) = Events::with_listeners(1);
+        (0..QUEUE + 10).for_each(|_| events.emit(|| Event::Stopping));
+        assert_eq!(receivers[0].try_iter().count(), QUEUE);
+        events.emit(|| Event::Stopping);
+        let heard: Vec<_> = receivers[0].try_iter().map(|record| record.event.clone()).collect();
+        assert_eq!(heard, [Event::EventsLost { count: 10 }, Event::Stopping]);
+    }
+
+    #[test]
+    fn a_record_is_one_flat_object() {
+        let record = Record { at_us: 5, event: Event::RequestWaits { request: RequestId::NONE, ahead: 2 } };
+        let json = r#"{"at_us":5,"event":"request-waits","request":"0000000000000000-0000000000000000","ahead":2}"#;
+        assert_eq!(serde_json::to_string(&record).unwrap(), json);
+    }
+}

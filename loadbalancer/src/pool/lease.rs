@@ -1,0 +1,57 @@
+//! A server, as long as a request needs it.
+//!
+//! Taking a server returns a lease; ending the lease returns the server to its place and records how it went, once.
+//! A lease that is dropped without a word (a panic, an early return) ends in doubt: its server gets nothing new
+//! until it has been asked what it is doing. So no path through the code can lose a server, and none can list a
+//! busy server as idle.
+
+use super::{Pool, Server};
+use crate::policy::Ended;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A place at a server. See the module for how it ends.
+#[derive(Debug)]
+pub struct Lease {
+    pool: Arc<Pool>,
+    server: Arc<Server>,
+    since: Instant,
+    finished: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Arc<Pool>, server: Arc<Server>) -> Self {
+        Self { pool, server, since: Instant::now(), finished: false }
+    }
+
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// How long the lease has lasted.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The server is surely done with the request: its place is free.
+    pub fn finish(mut self, ended: Ended) {
+        self.finished = true;
+        self.server.count(ended);
+        self.pool.give_back(self.server.key, ended, self.age());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.server.count(Ended::Failed);
+            self.pool.doubt(self.server.key, self.age());
+            self.server.ask();
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A server of the pool: who it is, and the connections to it that are kept.
+
+use super::State;
+use crate::policy::{Ended, ServerKey};
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use protocol::{
+    message::{Identity, ServerStatus},
+    wire::{Connection, Pending, WireError},
+};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Connections kept to one server at the most; each costs a descriptor here and a thread there.
+const MAX_KEPT: usize = 256;
+
+/// A server that has said who it is.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name in the pool.
+    pub key: ServerKey,
+    /// The id it was started with.
+    pub id: String,
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// What it spends on each request.
+    pub processing_time: Duration,
+    /// How many requests it serves at once.
+    pub capacity: u32,
+    /// Which of its lives this is.
+    pub incarnation: u64,
+    /// Idle connections to it. The lock is held to push or pop one; connecting and closing happen outside.
+    kept: Mutex<Vec<Connection>>,
+    /// Whether it has left or is down, so that no connection to it is worth keeping.
+    forgotten: AtomicBool,
+    answered: AtomicU64,
+    failed: AtomicU64,
+    /// Wakes the thread that speaks to its control port.
+    ask: Sender<()>,
+}
+
+impl Server {
+    pub(super) fn new(key: ServerKey, identity: &Identity, processing_time: Duration, ask: Sender<()>) -> Self {
+        Self {
+            key,
+            id: identity.id.clone(),
+            address: identity.address,
+            processing_time,
+            capacity: identity.capacity.max(1),
+            incarnation: identity.incarnation,
+            kept: Mutex::new(Vec::new()),
+            forgotten: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            ask,
+        }
+    }
+
+    /// A connection to the server: one that was kept and is still quiet, or a new one.
+    ///
+    /// A kept connection on which something has arrived unasked is not trusted: it is closed.
+    ///
+    /// # Errors
+    /// If the server does not accept a connection in time.
+    pub fn connection(&self, within: Duration) -> Result<Connection, WireError> {
+        loop {
+            let kept = self.kept.lock().pop();
+            match kept {
+                Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
+                Some(_) => {}
+                None => return Connection::connect(self.address, within),
+            }
+        }
+    }
+
+    /// Keeps a connection whose last answer has been read to its end.
+    pub fn keep(&self, connection: Connection) {
+        if !self.forgotten.load(Ordering::Relaxed) {
+            let mut kept = self.kept.lock();
+            if kept.len() < MAX_KEPT {
+                kept.push(connection);
+            }
+        }
+    }
+
+    /// Closes the kept connections: the server is down or has left.
+    pub(super) fn forget_connections(&self) {
+        self.forgotten.store(true, Ordering::Relaxed);
+        let kept = std::mem::take(&mut *self.kept.lock());
+        drop(kept);
+    }
+
+    /// Keeps connections (again): the server answers.
+    pub fn remember_connections(&self) {
+        self.forgotten.store(false, Ordering::Relaxed);
+    }
+
+    /// Has the server asked soon what it is doing.
+    pub fn ask(&self) {
+        // One place: if the thread has been told already it will ask anyway.
+        let _ = self.ask.try_send(());
+    }
+
+    pub(super) fn count(&self, ended: Ended) {
+        match ended {
+            Ended::Answered => self.answered.fetch_add(1, Ordering::Relaxed),
+            Ended::Failed => self.failed.fetch_add(1, Ordering::Relaxed),
+            Ended::Cancelled => 0,
+        };
+    }
+
+    /// What `\servers` shows.
+    pub(super) fn status(&self, state: State, active: u32) -> ServerStatus {
+        let word = match state {
+            State::Up if active == 0 => "idle",
+            State::Up if active < self.capacity => "busy (has room)",
+            State::Up => "busy",
+            State::Doubtful => "doubtful",
+            State::Down => "down",
+            State::Draining => "drain",
+        };
+        ServerStatus {
+            id: self.id.clone(),
+            address: self.address,
+            state: word.to_owned(),
+            processing_time: self.processing_time.as_secs_f64(),
+            capacity: self.capacity,
+            active,
+            answered: self.answered.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            reason: None,
+        }
+    }
+}
