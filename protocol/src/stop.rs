@@ -26,7 +26,10 @@ use parking_lot::Mutex;
 use std::{
     convert::Infallible,
     io,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -59,6 +62,8 @@ struct Inner {
 /// Opens once, for everybody: the channel disconnects when its only sender is dropped.
 #[derive(Debug)]
 struct Gate {
+    /// For those who only ask, maybe at every request: no lock.
+    is_open: AtomicBool,
     /// Guards only the sender's being there; held for its drop, which wakes the waiting threads.
     closed_by: Mutex<Option<Sender<Infallible>>>,
     opened: Receiver<Infallible>,
@@ -67,15 +72,17 @@ struct Gate {
 impl Gate {
     fn new() -> Self {
         let (closed_by, opened) = crossbeam_channel::bounded(0);
-        Self { closed_by: Mutex::new(Some(closed_by)), opened }
+        Self { is_open: AtomicBool::new(false), closed_by: Mutex::new(Some(closed_by)), opened }
     }
 
     fn open(&self) {
+        // Before the threads wake, so that they find it open.
+        self.is_open.store(true, Ordering::Release);
         drop(self.closed_by.lock().take());
     }
 
     fn is_open(&self) -> bool {
-        self.closed_by.lock().is_none()
+        self.is_open.load(Ordering::Acquire)
     }
 
     fn wait_timeout(&self, duration: Duration) -> bool {
