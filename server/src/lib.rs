@@ -1,4 +1,6 @@
-//! placeholder while the workspace is laid out
+//! server
+mod files;
+pub mod sql;
 
 use std::{ffi::OsString, process::ExitCode};
 
