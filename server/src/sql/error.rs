@@ -1,0 +1,114 @@
+//! What can go wrong with a statement, and what the client is told.
+
+use super::{guard::Denial, watch::Interrupt};
+use protocol::message::{ErrorCode, Failure};
+use rusqlite::ffi::ErrorCode as Sqlite;
+
+/// Why a statement was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// The request is not one statement.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The statement is understood and not allowed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The database refused it, in its own words.
+    #[error("{0}")]
+    Sql(String),
+    /// A value, a row, an answer or the need for memory is larger than a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The watch ended it.
+    #[error("{0}")]
+    Interrupted(#[from] Interrupt),
+    /// The answer cannot be delivered any more; the sink knows why.
+    #[error("The answer could not be delivered.")]
+    Undeliverable,
+    /// The file or the disk failed; nothing was changed.
+    #[error("The database could not carry out the statement: {0}.")]
+    Unavailable(String),
+    /// The file is damaged; nothing was changed.
+    #[error("The database's file is damaged: {0}.")]
+    Damaged(String),
+    /// The commit failed in a way that leaves open whether it took place.
+    #[error("The commit failed ({0}); whether the statement was carried out is not known.")]
+    Unsure(String),
+}
+
+impl SqlError {
+    /// The failure to be sent to the client.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let code = match self {
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::Forbidden(_) => ErrorCode::Forbidden,
+            Self::Sql(_) => ErrorCode::SqlError,
+            Self::TooLarge(_) => ErrorCode::TooLarge,
+            Self::Interrupted(Interrupt::TimeLimit | Interrupt::Locked) => ErrorCode::Timeout,
+            Self::Interrupted(Interrupt::Cancelled | Interrupt::Gone) | Self::Undeliverable => ErrorCode::Cancelled,
+            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Damaged(_) => ErrorCode::Damaged,
+            Self::Unsure(_) => return Failure::indefinite(ErrorCode::UnknownOutcome, self.to_string()),
+        };
+        Failure::definite(code, self.to_string())
+    }
+
+    /// Whether the connection to the database should be opened anew before it is used again.
+    pub(super) fn spoils_the_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Damaged(_) | Self::Unsure(_))
+    }
+
+    /// Translates an error of SQLite; `interrupt` and `denial` are what the watch and the guard have noted.
+    pub(super) fn translate(error: rusqlite::Error, interrupt: Option<Interrupt>, denial: Option<Denial>) -> Self {
+        let words = words(&error);
+        if matches!(error, rusqlite::Error::MultipleStatement) {
+            return Self::BadRequest(ONE_STATEMENT);
+        }
+        if let Some(denial) = denial {
+            return Self::Forbidden(denial.to_string());
+        }
+        match error.sqlite_error_code() {
+            Some(Sqlite::OperationInterrupted | Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => {
+                Self::Interrupted(interrupt.unwrap_or(Interrupt::Locked))
+            }
+            Some(Sqlite::AuthorizationForStatementDenied) => Self::Forbidden(sentence(&words)),
+            Some(Sqlite::TooBig) => Self::TooLarge(format!("A value or the statement is too large: {words}.")),
+            Some(Sqlite::OutOfMemory) => {
+                Self::TooLarge("The statement needs more memory than this server grants to SQL.".into())
+            }
+            Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => Self::Damaged(words),
+            Some(
+                Sqlite::SystemIoFailure
+                | Sqlite::DiskFull
+                | Sqlite::CannotOpen
+                | Sqlite::FileLockingProtocolFailed
+                | Sqlite::NoLargeFileSupport
+                | Sqlite::PermissionDenied,
+            ) => Self::Unavailable(words),
+            _ => Self::Sql(sentence(&words)),
+        }
+    }
+}
+
+/// What is said to a request of several statements.
+pub(super) const ONE_STATEMENT: &str =
+    "A request is one statement, and here are several. Send each by itself; each is its own transaction.";
+
+/// SQLite's own words, without the statement's text that rusqlite repeats behind them.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// SQLite writes `no such table: NOPE`; a sentence begins large and ends with a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}

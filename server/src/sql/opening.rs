@@ -1,0 +1,211 @@
+//! The first use of a database: WAL mode, our own tables, the sample table.
+//!
+//! Three servers may start in the same second, and none of them must see a half-made database. Everything is made in
+//! one transaction that takes the write lock first; whoever comes second finds it made.
+
+use super::{medium, sample};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a server waits at its start for others that start at the same moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait before asking again for WAL mode: SQLite answers "busy" to that without waiting.
+const RETRY_EVERY: Duration = Duration::from_millis(10);
+
+/// The names of our own tables, as a list of SQL texts.
+pub(super) const OUR_TABLES: &str = "'lab_identity'";
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made.
+    #[error("The folder {folder} for the database cannot be made: {source}.")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The folder is on another machine.
+    #[error(
+        "The database {path} would lie on a network file system ({kind}), where the processes of SQLite's WAL mode cannot \
+         share memory and locks. Give a path on a local disk in database.json, such as \
+         {{\"engine\":\"sqlite\",\"path\":\"/var/tmp/lab/database.sqlite\"}}."
+    )]
+    Network {
+        /// The database's file.
+        path: PathBuf,
+        /// What kind of file system.
+        kind: &'static str,
+    },
+    /// WAL mode cannot be had.
+    #[error(
+        "SQLite cannot use WAL mode for {path} ({answer}); its folder may lie on a file system without shared memory or \
+         locks. Give a path on a local disk in database.json."
+    )]
+    NoWal {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite said.
+        answer: String,
+    },
+    /// The file is something else.
+    #[error("{0} is not an SQLite database. Give another path in database.json, or move the file away.")]
+    NotADatabase(PathBuf),
+    /// Others hold the database for too long.
+    #[error(
+        "{0} was locked by another program for ten seconds. Find out which one uses it, end that, and start again."
+    )]
+    Locked(PathBuf),
+    /// Anything else that SQLite reports.
+    #[error("SQLite cannot open {path}: {source}. Check that the file and its folder can be written.")]
+    Sqlite {
+        /// The database's file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+}
+
+/// Makes the database ready, and returns its UUID.
+pub(super) fn make_ready(path: &Path) -> Result<String, OpenError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+    if let Some(kind) = medium::network(folder) {
+        return Err(OpenError::Network { path: path.to_owned(), kind });
+    }
+    let explain = |error| explain(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(explain)?;
+    db.busy_timeout(PATIENCE).map_err(explain)?;
+    use_wal(&db, path)?;
+    create(&mut db).map_err(explain)
+}
+
+/// Switches to WAL mode, which stays in the file.
+fn use_wal(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let begin = Instant::now();
+    loop {
+        let answer = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match answer {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                return Err(OpenError::NoWal { path: path.to_owned(), answer: format!("it stayed in mode {mode}") });
+            }
+            Err(e) if is_busy(&e) && begin.elapsed() < PATIENCE => std::thread::sleep(RETRY_EVERY),
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+                return Err(OpenError::NoWal { path: path.to_owned(), answer: e.to_string() });
+            }
+            Err(e) => return Err(explain(path, e)),
+        }
+    }
+}
+
+/// Creates what is missing; the sample table only together with our own, so that nobody gets it back who dropped it.
+fn create(db: &mut Connection) -> rusqlite::Result<String> {
+    if let Some(uuid) = identity(db)? {
+        return Ok(uuid);
+    }
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let uuid = match identity(&transaction)? {
+        Some(uuid) => uuid,
+        None => {
+            let uuid = new_uuid(&transaction)?;
+            transaction.execute_batch("CREATE TABLE lab_identity (uuid TEXT NOT NULL)")?;
+            transaction.execute("INSERT INTO lab_identity (uuid) VALUES (?1)", [&uuid])?;
+            sample::create_colors(&transaction)?;
+            uuid
+        }
+    };
+    transaction.commit()?;
+    Ok(uuid)
+}
+
+/// The UUID, if the database has one already.
+fn identity(db: &Connection) -> rusqlite::Result<Option<String>> {
+    let made = db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'lab_identity'", [], |row| row.get(0))?;
+    if made { db.query_row("SELECT uuid FROM lab_identity", [], |row| row.get(0)).optional() } else { Ok(None) }
+}
+
+/// A random UUID (version 4); SQLite's generator is seeded by the system.
+fn new_uuid(db: &Connection) -> rusqlite::Result<String> {
+    let mut bytes: [u8; 16] = db.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = protocol::value::to_hex(&bytes);
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
+        Some(ErrorCode::FileLockingProtocolFailed) => {
+            OpenError::NoWal { path: path.to_owned(), answer: error.to_string() }
+        }
+        _ if is_busy(&error) => OpenError::Locked(path.to_owned()),
+        _ => OpenError::Sqlite { path: path.to_owned(), source: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_have_wal_is_explained() {
+        let memory = Connection::open_in_memory().unwrap();
+        let error = use_wal(&memory, Path::new("/x/y.sqlite")).unwrap_err();
+        assert!(error.to_string().contains("it stayed in mode memory"), "{error}");
+        let network = OpenError::Network { path: "/home/x/db".into(), kind: "NFS" };
+        assert!(network.to_string().contains("(NFS)") && network.to_string().contains("local disk"), "{network}");
+    }
+
+    #[test]
+    fn another_file_is_not_taken_for_a_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "no database, but long enough to have a header of a hundred bytes ".repeat(4)).unwrap();
+        assert!(matches!(make_ready(&path), Err(OpenError::NotADatabase(_))));
+        assert!(matches!(make_ready(folder.path()), Err(OpenError::Sqlite { .. })), "a folder is no file");
+        assert!(matches!(make_ready(&path.join("below")), Err(OpenError::Folder { .. })));
+    }
+
+    #[test]
+    fn eight_servers_that_start_at_once_make_one_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("database.sqlite");
+        let start = std::sync::Barrier::new(8);
+        let uuids: Vec<String> = std::thread::scope(|scope| {
+            let begin = || {
+                start.wait();
+                make_ready(&path).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(uuids.iter().all(|uuid| *uuid == uuids[0] && uuid.len() == 36), "{uuids:?}");
+        let db = Connection::open(&path).unwrap();
+        let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM lab_identity"), 1);
+        assert_eq!(count("SELECT count(*) FROM COLORS WHERE Name = 'White'"), 1);
+    }
+
+    #[test]
+    fn a_dropped_sample_table_does_not_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database.sqlite");
+        let uuid = make_ready(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch("DROP TABLE COLORS").unwrap();
+        assert_eq!(make_ready(&path).unwrap(), uuid);
+        assert!(Connection::open(&path).unwrap().prepare("SELECT * FROM COLORS").is_err());
+    }
+}
