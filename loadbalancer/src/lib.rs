@@ -1,12 +1,78 @@
-//! (being written)
-pub mod event;
+//! The load balancer: takes the requests of clients, chooses a server for each, and carries the answer back.
+//!
+//! | room           | what is in it                                                                       |
+//! |----------------|-------------------------------------------------------------------------------------|
+//! | [`policy`]     | one file per algorithm, pure                                                         |
+//! | [`pool`]       | THE lock: servers, idle list, waiting requests, leases                               |
+//! | [`membership`] | where servers come from (`servers.json`), and the thread that speaks to each          |
+//! | [`dispatch`]   | the life of a request: take a server, relay, give it back, try another               |
+//! | [`frontend`]   | how clients speak                                                                    |
+//! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
+//! | [`config`]     | the command line                                                                     |
+//!
+//! # Threads
+//!
+//! | thread         | role                            | blocks on                              | locks it takes | what stops it            |
+//! |----------------|---------------------------------|----------------------------------------|----------------|--------------------------|
+//! | main           | starts, then waits for the end  | the stop signal                        | –              | Ctrl-C                   |
+//! | `client-N`     | one client, all its requests    | `accept`; client; server; its turn     | pool           | drain, or its client     |
+//! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
+//! | `contact-ID`   | control port of one server      | its heartbeat; the next one            | pool           | entry gone, or stop      |
+//! | `console`      | prints events                   | its queue                              | stdout         | end of the events        |
+//! | `journal`      | writes events                   | its queue                              | –              | end of the events        |
+//! | `signals`      | Ctrl-C                          | a signal                               | –              | end of the process       |
+//! | `lifeline`     | the parent's death              | a socket                               | –              | end of the process       |
+//!
+//! Lock order: the pool's lock is the outermost and the only one that several threads want at the same time; a
+//! server's list of kept connections has a lock of its own, never held together with another.
+
+pub mod config;
 pub mod dispatch;
+pub mod event;
+pub mod frontend;
+pub mod membership;
 pub mod policy;
 pub mod pool;
 
-use std::{ffi::OsString, process::ExitCode};
+use crate::config::Config;
+use anyhow::Context as _;
+use protocol::{flags::run_parsed, lifeline, output::warn, stop::Stop};
+use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
+
+/// How long requests in hand may take to finish when the parent process is gone.
+const ORPHAN_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the program with these arguments (the first is its name).
-pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_parsed(args, |config: Config| match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            warn!("{error:#}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Serves until told to end.
+fn serve(config: &Config) -> anyhow::Result<()> {
+    config.quiet.apply();
+    let stop = Stop::on_signals().context("Signals cannot be handled")?;
+    hold_lifeline(config, &stop)?;
+    let balancer = LoadBalancer::start(config, &stop)?;
+    stop.wait();
+    balancer.end();
+    Ok(())
+}
+
+/// Ends the program when its parent is gone: soon, and surely.
+fn hold_lifeline(config: &Config, stop: &Stop) -> anyhow::Result<()> {
+    if let Some(parent) = &config.lifeline.lifeline {
+        let stop = stop.clone();
+        lifeline::hold(parent, move || {
+            stop.drain();
+            thread::sleep(ORPHAN_TIME);
+            std::process::exit(1);
+        })?;
+    }
+    Ok(())
 }

@@ -5,11 +5,11 @@
 //! rules. The loop over the attempts is here. Policies are below (they see only candidates), frontends above (they
 //! know how a client speaks).
 
-pub mod relay;
 pub mod passage;
-pub mod watch;
+pub mod relay;
 pub mod request;
 pub mod retry;
+pub mod watch;
 
 use self::{
     relay::{Attempt, relay},

@@ -53,7 +53,9 @@ pub fn failure(what: What, read_only: bool, lost: Lost, why: &str) -> Failure {
     match lost {
         Lost::Unanswered | Lost::Partly if !repeatable => Failure::indefinite(
             ErrorCode::UnknownOutcome,
-            format!("The server was lost before its answer was complete; the statement may have been carried out. ({why})"),
+            format!(
+                "The server was lost before its answer was complete; the statement may have been carried out. ({why})"
+            ),
         ),
         Lost::Partly => Failure::definite(
             ErrorCode::Unavailable,

@@ -92,6 +92,8 @@ struct Slot {
     state: State,
     /// Of the active requests, those whose end is in doubt.
     doubtful: u32,
+    /// How many ended in doubt since the server joined.
+    doubts: u64,
 }
 
 #[derive(Debug)]
@@ -161,7 +163,7 @@ impl Core {
         let key = ServerKey(self.last_key);
         let seen = Candidate { key, processing_time, capacity: capacity.max(1), active: 0, last_chosen: 0 };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
-        self.slots.insert(at, Slot { seen, state: State::Up, doubtful: 0 });
+        self.slots.insert(at, Slot { seen, state: State::Up, doubtful: 0, doubts: 0 });
         self.servers_changed();
         (key, self.serve_waiting())
     }
@@ -192,10 +194,24 @@ impl Core {
         self.serve_waiting()
     }
 
-    /// A server has answered the question how many requests it is serving: it is up, and of the places whose end
-    /// was in doubt those are free that it no longer uses. Returns whether doubt remains.
-    pub fn settle(&mut self, key: ServerKey, serving: u32) -> (bool, Vec<Grant>) {
+    /// How many requests of this server ended in doubt so far: to be noted *before* it is asked what it is doing,
+    /// because an answer says nothing about doubts that arose after the question.
+    #[must_use]
+    pub fn doubts(&self, key: ServerKey) -> u64 {
+        self.slots.iter().find(|slot| slot.seen.key == key).map_or(0, |slot| slot.doubts)
+    }
+
+    /// A server has answered the question how many requests it is serving, asked when `doubts` had arisen: it is
+    /// up, and of the places whose end was in doubt those are free that it no longer uses. Returns whether doubt
+    /// remains.
+    pub fn settle(&mut self, key: ServerKey, serving: u32, doubts: u64) -> (bool, Vec<Grant>) {
         let Some(slot) = self.slot(key) else { return (false, Vec::new()) };
+        if slot.doubts != doubts {
+            return (true, Vec::new());
+        }
+        if slot.state == State::Up {
+            return (false, Vec::new());
+        }
         let certain = slot.seen.active - slot.doubtful;
         let still = slot.doubtful.min(serving.saturating_sub(certain));
         slot.seen.active -= slot.doubtful - still;
@@ -253,6 +269,7 @@ impl Core {
         self.policy.request_finished(key, Ended::Failed, took);
         if let Some(slot) = self.slot(key) {
             slot.doubtful = (slot.doubtful + 1).min(slot.seen.active);
+            slot.doubts += 1;
             if slot.state == State::Up {
                 slot.state = State::Doubtful;
             }
@@ -378,7 +395,7 @@ mod tests {
     fn a_full_queue_refuses_and_a_withdrawal_makes_room() {
         let (mut core, _) = pool(&[]);
         let first = ticket(core.take(&[]));
-        (0..3).for_each(|_| drop(ticket(core.take(&[]))));
+        (0..3).map(|_| ticket(core.take(&[]))).for_each(|_| ());
         assert_eq!(core.take(&[]), Taken::QueueFull);
         assert!(core.withdraw(first));
         assert!(!core.withdraw(first));
@@ -416,9 +433,9 @@ mod tests {
         server(core.take(&[]));
         assert!(core.doubt(keys[0], TOOK).is_empty());
         let waiting = ticket(core.take(&[]));
-        let (doubt, grants) = core.settle(keys[0], 1);
+        let (doubt, grants) = core.settle(keys[0], 1, 1);
         assert!(doubt && grants.is_empty(), "it is still computing");
-        let (doubt, grants) = core.settle(keys[0], 0);
+        let (doubt, grants) = core.settle(keys[0], 0, 1);
         assert!(!doubt);
         assert_eq!(served(&grants), [(waiting, keys[0])]);
     }
@@ -427,10 +444,20 @@ mod tests {
     fn settling_does_not_free_places_that_are_honestly_taken() {
         let mut core = Core::new(Name::Power, 4);
         let (key, _) = core.join(ms(1), 3);
-        (0..3).for_each(|_| drop(server(core.take(&[]))));
+        (0..3).map(|_| server(core.take(&[]))).for_each(|_| ());
         core.doubt(key, TOOK);
-        assert!(!core.settle(key, 2).0);
+        assert!(!core.settle(key, 2, 1).0);
         assert_eq!(core.look(key), Some((State::Up, 2)));
+    }
+
+    #[test]
+    fn an_answer_older_than_the_doubt_settles_nothing() {
+        let (mut core, keys) = pool(&[100]);
+        server(core.take(&[]));
+        let asked_at = core.doubts(keys[0]);
+        core.doubt(keys[0], TOOK);
+        assert!(core.settle(keys[0], 0, asked_at).0, "it was asked before it got the request");
+        assert_eq!(core.look(keys[0]), Some((State::Doubtful, 1)));
     }
 
     #[test]
@@ -477,7 +504,7 @@ mod tests {
                 6 => {
                     let still = held.iter().filter(|server| **server == key).count() as u32;
                     doubted.retain(|server| *server != key);
-                    let (doubt, settled) = core.settle(key, still);
+                    let (doubt, settled) = core.settle(key, still, core.doubts(key));
                     assert!(!doubt, "seed {seed}, step {step}");
                     grants = settled;
                 }

@@ -240,12 +240,19 @@ impl Pool {
         }
     }
 
-    /// A server has said how many requests it is serving: it is up, and doubts are settled as far as they can be.
-    /// Returns whether doubt remains.
-    pub fn settle(&self, server: &Server, serving: u32) -> bool {
+    /// How many requests of this server ended in doubt so far; see [`Core::doubts`].
+    #[must_use]
+    pub fn doubts(&self, server: &Server) -> u64 {
+        self.inner.lock().core.doubts(server.key)
+    }
+
+    /// A server has said how many requests it is serving, asked when `doubts` had arisen: it is up, and doubts are
+    /// settled as far as they can be. Returns whether doubt remains.
+    pub fn settle(&self, server: &Server, serving: u32, doubts: u64) -> bool {
         let before = self.state(server);
-        let doubt = self.change(|inner| inner.core.settle(server.key, serving));
-        if before != Some(State::Up) && !doubt {
+        let doubt = self.change(|inner| inner.core.settle(server.key, serving, doubts));
+        if matches!(before, Some(State::Down | State::Doubtful)) && !doubt {
+            server.remember_connections();
             self.events.emit(|| Event::ServerUp { server: server.id.clone() });
         }
         doubt
@@ -334,7 +341,7 @@ pub(crate) mod tests {
         let found = pool.take(&[], soon(), |_| ()).unwrap();
         drop(found);
         assert_eq!(pool.state(&server), Some(State::Doubtful));
-        assert!(!pool.settle(&server, 0));
+        assert!(!pool.settle(&server, 0, pool.doubts(&server)));
         assert_eq!(pool.state(&server), Some(State::Up));
     }
 

@@ -1,0 +1,66 @@
+//! The command line of the load balancer.
+
+use crate::policy;
+use clap::Parser;
+use protocol::{
+    flags::{
+        BALANCER_PORT, ConnectTimeoutFlag, LifelineFlag, ListenFlag, QueueTimeoutFlag, QuietFlag, RegistryFlag,
+        RequestTimeoutFlag,
+    },
+    limits::MAX_CONNECTIONS,
+};
+use std::path::PathBuf;
+
+/// Distributes the requests of clients over servers.
+///
+/// Servers are found in the registry (servers.json), also those that start later. Clients connect to port 5050
+/// unless --listen says otherwise.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "loadbalancer", version, max_term_width = 110)]
+pub struct Config {
+    /// How a server is chosen among those that are idle
+    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
+    pub balance: policy::Name,
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: ListenFlag,
+    /// Where the servers are.
+    #[command(flatten)]
+    pub registry: RegistryFlag,
+    /// How long a request waits.
+    #[command(flatten)]
+    pub queue_timeout: QueueTimeoutFlag,
+    /// How long a request may take.
+    #[command(flatten)]
+    pub request_timeout: RequestTimeoutFlag,
+    /// How long a server may take to accept.
+    #[command(flatten)]
+    pub connect_timeout: ConnectTimeoutFlag,
+    /// How many requests may wait for a server; more are refused at once
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub max_queue: usize,
+    /// How many clients may be connected; more are refused at once
+    #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub max_connections: u64,
+    /// Where the journal of the run goes: every event as a line of JSON [default: runs/latest/journal.jsonl beside
+    /// the registry]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
+    pub journal: Option<PathBuf>,
+    /// Write no journal
+    #[arg(long)]
+    pub no_journal: bool,
+    /// Whether to tell each step.
+    #[command(flatten)]
+    pub quiet: QuietFlag,
+    /// Ties to a parent.
+    #[command(flatten)]
+    pub lifeline: LifelineFlag,
+}
+
+impl Config {
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listen.listen.or_port(BALANCER_PORT)
+    }
+}

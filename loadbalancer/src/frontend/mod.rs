@@ -1,0 +1,9 @@
+//! Frontends: how clients reach the pool.
+//!
+//! | frontend | unit that is balanced | module  |
+//! |----------|-----------------------|---------|
+//! | lab      | a request             | [`lab`] |
+//!
+//! All share the pool, the policies and the events; a frontend knows how its clients speak, and nothing else.
+
+pub mod lab;

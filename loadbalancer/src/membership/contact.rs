@@ -1,0 +1,215 @@
+//! The thread that is there for one server: believes it, asks it whether it lives, and what it is doing.
+//!
+//! **Belief.** An entry in a file is a claim. The server joins the pool only after the process at its control port
+//! has said the same: id, address, service. A stranger there (the port was taken by another program) is explained,
+//! once, and gets no work. Where nobody listens any more on this machine, the process is surely gone, and the entry
+//! is removed, so that nobody has to clean `servers.json` by hand.
+//!
+//! **Life.** A heartbeat a second; three unanswered ones and the server is down; a closed connection, at once. A
+//! stopped process (SIGSTOP) keeps its connections open and accepts new ones, in the kernel: only an answer proves
+//! life.
+//!
+//! **Doubt.** When an answer was lost, the pool wants to know what the server is doing: the heartbeat's answer says
+//! how many requests it serves. Until then it gets nothing.
+
+use super::Membership;
+use crate::{event::Event, pool::Server};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use protocol::{
+    deadline::Phase,
+    handshake::{Control, HandshakeError},
+    limits::{CONTROL_TIME, HEARTBEAT_EVERY, HEARTBEAT_FALL},
+    message::Identity,
+    registry::Entry,
+    wire::WireError,
+};
+use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
+
+/// How long after a failed handshake the next one is tried.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+/// How soon a server is asked again while it is in doubt.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How often in a row nobody may have listened before the entry is removed: a server that is just being restarted
+/// on the same port gets the time between two tries.
+const SURELY_GONE: u32 = 2;
+
+/// A running contact. Dropping it ends its thread, which takes the server out of the pool.
+#[derive(Debug)]
+pub struct Contact {
+    _end: Sender<Infallible>,
+}
+
+impl Contact {
+    /// Begins speaking to the server of this entry, in a thread of its own.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn begin(membership: &Arc<Membership>, entry: Entry) -> io::Result<Self> {
+        let (end, ended) = bounded(0);
+        let (ask, asked) = bounded(1);
+        let name = format!("contact-{}", entry.id);
+        let speaker = Speaker { membership: Arc::clone(membership), entry, ask, asked, ended, server: None };
+        thread::Builder::new().name(name).spawn(move || speaker.speak())?;
+        Ok(Self { _end: end })
+    }
+}
+
+struct Speaker {
+    membership: Arc<Membership>,
+    entry: Entry,
+    ask: Sender<()>,
+    asked: Receiver<()>,
+    ended: Receiver<Infallible>,
+    server: Option<Arc<Server>>,
+}
+
+/// Why the conversation with a server is over.
+enum Over {
+    /// The entry is gone, or the program ends.
+    Ended,
+    /// The server does not answer.
+    Silent(String),
+}
+
+impl Speaker {
+    fn speak(mut self) {
+        let mut nobody = 0;
+        let mut told = None;
+        loop {
+            match self.meet() {
+                Ok((mut control, server)) => {
+                    (nobody, told) = (0, None);
+                    match self.converse(&mut control, &server) {
+                        Over::Ended => break,
+                        Over::Silent(why) => self.membership.pool.down(&server, &why),
+                    }
+                }
+                Err(stranger) => {
+                    nobody = if stranger.nobody_listens { nobody + 1 } else { 0 };
+                    self.not_believed(&stranger.why, &mut told);
+                    if nobody >= SURELY_GONE && self.entry.control.ip().is_loopback() {
+                        self.remove_entry(&stranger.why);
+                    }
+                }
+            }
+            if self.wait(RETRY_EVERY, &never()) {
+                break;
+            }
+        }
+        if let Some(server) = &self.server {
+            self.membership.pool.leave(server);
+        }
+    }
+
+    /// Connects, and compares who is there with who should be. A process that was met before is the same server;
+    /// another one is a new server under the old id.
+    fn meet(&mut self) -> Result<(Control, Arc<Server>), Stranger> {
+        let mut control = Control::connect(self.entry.control, CONTROL_TIME).map_err(Stranger::from)?;
+        let identity = control.identify(CONTROL_TIME).map_err(Stranger::from)?;
+        disagreement(&self.entry, &identity).map_or(Ok(()), |why| Err(Stranger { why, nobody_listens: false }))?;
+        let pool = &self.membership.pool;
+        let server = match self.server.take() {
+            Some(known) if known.incarnation == identity.incarnation => known,
+            other => {
+                other.into_iter().for_each(|old| pool.leave(&old));
+                pool.join(&identity, self.ask.clone())
+            }
+        };
+        self.server = Some(Arc::clone(&server));
+        Ok((control, server))
+    }
+
+    /// Heartbeats, until the server falls silent or the contact ends.
+    fn converse(&self, control: &mut Control, server: &Server) -> Over {
+        let pool = &self.membership.pool;
+        let mut missed = 0;
+        loop {
+            let doubts = pool.doubts(server);
+            let doubt = match control.heartbeat(CONTROL_TIME) {
+                Ok(alive) if alive.incarnation != server.incarnation => {
+                    return Over::Silent("another process has taken its place".into());
+                }
+                Ok(alive) if alive.draining => {
+                    missed = 0;
+                    pool.drain(server);
+                    false
+                }
+                Ok(alive) => {
+                    missed = 0;
+                    pool.settle(server, alive.active, doubts)
+                }
+                Err(HandshakeError::Wire(WireError::Timeout { phase: Phase::Answer, .. })) => {
+                    missed += 1;
+                    let doubt = pool.state(server) != Some(crate::pool::State::Up);
+                    if missed >= HEARTBEAT_FALL || doubt {
+                        return Over::Silent(format!("{missed} of its heartbeats in a row were not answered in time"));
+                    }
+                    doubt
+                }
+                Err(error) => return Over::Silent(error.to_string()),
+            };
+            if self.wait(if doubt { ASK_AGAIN } else { HEARTBEAT_EVERY }, &self.asked) {
+                return Over::Ended;
+            }
+        }
+    }
+
+    /// Waits until it is time for the next question, somebody wants it asked now, or the contact ends (true).
+    fn wait(&self, period: Duration, asked: &Receiver<()>) -> bool {
+        select! {
+            recv(self.ended) -> _ => true,
+            recv(asked) -> _ => false,
+            default(period) => false,
+        }
+    }
+
+    /// Tells why the server at this address gets no requests: once for each reason.
+    fn not_believed(&self, why: &str, told: &mut Option<String>) {
+        if let Some(server) = &self.server {
+            self.membership.pool.down(server, why);
+        } else if told.as_deref() != Some(why) {
+            *told = Some(why.to_owned());
+            let (server, address) = (self.entry.id.clone(), self.entry.address);
+            self.membership.events.emit(|| Event::ServerNotBelieved { server, address, why: why.to_owned() });
+        }
+    }
+
+    fn remove_entry(&self, why: &str) {
+        let (server, address) = (self.entry.id.clone(), self.entry.address);
+        match self.membership.registry.remove_if_same(&self.entry) {
+            Ok(change) if change.removed.is_empty() => {}
+            Ok(_) => self.membership.events.emit(|| Event::EntryRemoved {
+                server,
+                address,
+                why: format!("nobody listens there any more. {why}"),
+            }),
+            Err(error) => self.membership.events.emit(|| Event::RegistryTrouble { why: error.to_string() }),
+        }
+    }
+}
+
+/// Why who answers, if anybody, is not the server of the entry.
+struct Stranger {
+    why: String,
+    nobody_listens: bool,
+}
+
+impl From<HandshakeError> for Stranger {
+    fn from(error: HandshakeError) -> Self {
+        Self { nobody_listens: error.is_refused(), why: error.to_string() }
+    }
+}
+
+/// In what the process at the control port and the entry disagree.
+fn disagreement(entry: &Entry, identity: &Identity) -> Option<String> {
+    if identity.id != entry.id {
+        return Some(format!("its control port {} answers as server {}", entry.control, identity.id));
+    }
+    if identity.address != entry.address {
+        return Some(format!("the registry has it at {}, and it says it is at {}", entry.address, identity.address));
+    }
+    if identity.service != entry.service {
+        return Some(format!("the registry has it as service {}, and it says {}", entry.service, identity.service));
+    }
+    None
+}

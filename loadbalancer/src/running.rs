@@ -1,0 +1,149 @@
+//! A load balancer at work: its parts put together, and taken apart again.
+
+use crate::{
+    config::Config,
+    dispatch::Context,
+    event::{
+        self, Event, Events,
+        journal::{self, Journal},
+    },
+    frontend::lab::Lab,
+    membership::{self, Membership},
+    pool::Pool,
+};
+use anyhow::Context as _;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use protocol::{
+    holder::explain_bind_error,
+    id::IdSource,
+    listener::{Crew, CrewOptions},
+    output::warn,
+    places::Places,
+    registry::Registry,
+    stop::Stop,
+};
+use std::{
+    convert::Infallible,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+/// How long requests in hand may take to finish after the first Ctrl-C, before they are given up.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// How long the threads get to end after that.
+const END_TIME: Duration = Duration::from_secs(2);
+
+/// A load balancer that serves clients. It must be [ended](LoadBalancer::end); dropping it ends it at once.
+pub struct LoadBalancer {
+    crew: Crew,
+    pool: Arc<Pool>,
+    events: Events,
+    /// Disconnects when the last listener of the events has ended.
+    told: Receiver<Infallible>,
+    stop: Stop,
+}
+
+impl LoadBalancer {
+    /// Listens, follows the registry, and serves, until `stop` is set or the load balancer is ended.
+    ///
+    /// # Errors
+    /// If the port cannot be listened to (a sentence says who holds it), or the system gives no threads.
+    pub fn start(config: &Config, stop: &Stop) -> anyhow::Result<Self> {
+        let registry = config.registry.path(&Places::here().context("The current folder cannot be read")?);
+        let address = config.address();
+        let listener = TcpListener::bind(address)
+            .map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))?;
+        let (events, told) = subscribe(config, &registry);
+        let pool = Pool::new(config.balance, config.max_queue, events.clone());
+        let lab = Arc::new(Lab {
+            context: Context {
+                pool: Arc::clone(&pool),
+                events: events.clone(),
+                tags: IdSource::new(fastrand::u64(..)),
+                connect_timeout: config.connect_timeout.connect_timeout,
+                queue_timeout: config.queue_timeout.queue_timeout,
+            },
+            request_timeout: config.request_timeout.request_timeout,
+        });
+        let options = CrewOptions { name: "client", max_connections: usize::try_from(config.max_connections)? };
+        let crew = Crew::start(listener, options, lab).context("No thread for the first client")?;
+        let policy = config.balance.to_string();
+        events.emit(|| Event::Started { address: crew.address(), policy });
+        let registry = Registry::new(registry);
+        follow(Membership { pool: Arc::clone(&pool), registry, events: events.clone() }, stop)?;
+        Ok(Self { crew, pool, events, told, stop: stop.clone() })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.crew.address()
+    }
+
+    /// Its pool.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
+    /// everything that happened has been told.
+    pub fn end(self) {
+        let Self { crew, pool, events, told, stop } = self;
+        stop.drain();
+        events.emit(|| Event::Stopping);
+        crew.drain();
+        if !crew.join(DRAIN_TIME) {
+            crew.abort();
+            let _ended = crew.join(END_TIME);
+        }
+        // With their last owners the events end, and then their listeners.
+        drop((crew, pool, events));
+        let _ended = told.recv_timeout(END_TIME);
+    }
+}
+
+/// Follows the registry in a thread of its own.
+fn follow(membership: Membership, stop: &Stop) -> anyhow::Result<()> {
+    let (membership, stop) = (Arc::new(membership), stop.clone());
+    let spawned = thread::Builder::new().name("registry".into()).spawn(move || membership::follow(&membership, &stop));
+    spawned.map(drop).context("No thread for the registry")
+}
+
+/// The stream of events and the threads that listen to it: the terminal, and the journal if there is one. The
+/// receiver disconnects when they have ended.
+fn subscribe(config: &Config, registry: &Path) -> (Events, Receiver<Infallible>) {
+    let journal = if config.no_journal { None } else { open_journal(config, registry) };
+    let (events, queues) = Events::with_listeners(1 + usize::from(journal.is_some()));
+    let (telling, told) = bounded(0);
+    let mut queues = queues.into_iter();
+    if let Some(queue) = queues.next() {
+        listen("console", &telling, move || event::console::print(&queue));
+    }
+    if let (Some(queue), Some(journal)) = (queues.next(), journal) {
+        listen("journal", &telling, move || journal.write_all(&queue));
+    }
+    (events, told)
+}
+
+fn listen(name: &str, telling: &Sender<Infallible>, work: impl FnOnce() + Send + 'static) {
+    let telling = telling.clone();
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        work();
+        drop(telling);
+    });
+    if let Err(error) = spawned {
+        warn!("The system gives no thread for the {name}: {error}.");
+    }
+}
+
+/// The journal; one that cannot be made is said, and done without.
+fn open_journal(config: &Config, registry: &Path) -> Option<Journal> {
+    let beside = registry.parent().unwrap_or(Path::new("."));
+    let path = config.journal.clone().unwrap_or_else(|| beside.join("runs/latest/journal.jsonl"));
+    let journal = Journal::create(&path, journal::MAX_BYTES);
+    journal.inspect_err(|error| warn!("No journal: {} cannot be written ({error}).", path.display())).ok()
+}
