@@ -27,6 +27,9 @@
 //! server's list of kept connections has a lock of its own, never held together with another.
 
 pub mod config;
+mod running;
+
+pub use running::LoadBalancer;
 pub mod dispatch;
 pub mod event;
 pub mod frontend;

@@ -54,8 +54,8 @@ impl LoadBalancer {
     pub fn start(config: &Config, stop: &Stop) -> anyhow::Result<Self> {
         let registry = config.registry.path(&Places::here().context("The current folder cannot be read")?);
         let address = config.address();
-        let listener = TcpListener::bind(address)
-            .map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))?;
+        let listener =
+            TcpListener::bind(address).map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))?;
         let (events, told) = subscribe(config, &registry);
         let pool = Pool::new(config.balance, config.max_queue, events.clone());
         let lab = Arc::new(Lab {
