@@ -26,16 +26,16 @@
 //! Lock order: the pool's lock is the outermost and the only one that several threads want at the same time; a
 //! server's list of kept connections has a lock of its own, never held together with another.
 
+pub mod policy;
+pub mod pool;
+pub mod membership;
+pub mod dispatch;
+pub mod frontend;
+pub mod event;
 pub mod config;
 mod running;
 
 pub use running::LoadBalancer;
-pub mod dispatch;
-pub mod event;
-pub mod frontend;
-pub mod membership;
-pub mod policy;
-pub mod pool;
 
 use crate::config::Config;
 use anyhow::Context as _;
