@@ -1,0 +1,228 @@
+//! What a user does with one line after the other: understand it, send it, show the answer, remember the worst.
+//!
+//! Prompt, pipe and command line are three ways to get lines; what happens to a line is the same, and is here.
+
+use crate::{
+    display::Display,
+    error::{Error, Failed},
+    exchange::Exchange,
+    received::Inbox,
+    render::{Style, Told},
+    request::{COMMANDS, Command, Line, Misuse, Request, understand},
+    status::Status,
+    voice::Voice,
+};
+use protocol::{
+    message::{End, ErrorCode, Failure},
+    output::Plain,
+};
+
+/// Whether there is another line to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The line was empty, or a command of the client itself.
+    Nothing,
+    /// A request was sent, or refused before.
+    Asked,
+    /// A request was taken back with Ctrl-C.
+    Interrupted,
+    /// The user wants to end, or nobody reads the answers any more.
+    End,
+}
+
+/// One user at work.
+#[derive(Debug)]
+pub struct Session {
+    exchange: Exchange,
+    inbox: Inbox,
+    style: Style,
+    voice: Voice,
+    client: String,
+    timing: bool,
+    /// Whether a bar shows how far a file has come.
+    bar_wanted: bool,
+    status: Status,
+    /// What the last request taught: titles of columns, or the name of a file.
+    learnt: Learnt,
+}
+
+/// Words that a request has shown to exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// Names of columns, and of what stands in statements that succeeded.
+    pub words: Vec<String>,
+    /// Names of files that arrived.
+    pub files: Vec<String>,
+}
+
+impl Session {
+    /// A session of this client.
+    #[must_use]
+    pub fn new(client: String, exchange: Exchange, inbox: Inbox, style: Style, voice: Voice) -> Self {
+        let (timing, bar_wanted, status) = (true, false, Status::Done);
+        Self { exchange, inbox, style, voice, client, timing, bar_wanted, status, learnt: Learnt::default() }
+    }
+
+    /// Shows a bar while a file arrives.
+    #[must_use]
+    pub fn with_bar(self, bar_wanted: bool) -> Self {
+        Self { bar_wanted, ..self }
+    }
+
+    /// The worst of all so far.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What was learnt since the last call.
+    pub fn take_learnt(&mut self) -> Learnt {
+        std::mem::take(&mut self.learnt)
+    }
+
+    /// The outputs.
+    pub fn voice(&mut self) -> &mut Voice {
+        &mut self.voice
+    }
+
+    /// Does what this line, or statement of several lines, asks for.
+    pub fn handle(&mut self, text: &str) -> Flow {
+        match understand(text) {
+            Ok(Line::Empty) => Flow::Nothing,
+            Ok(Line::Command(command)) => self.command(command),
+            Ok(Line::Request(request)) => self.request(text.trim(), &request),
+            Err(misuse) => self.refuse(text.trim(), &misuse.to_string(), code_of(&misuse)),
+        }
+    }
+
+    /// Refuses something that never was a request.
+    pub fn refuse(&mut self, text: &str, why: &str, code: ErrorCode) -> Flow {
+        self.status.add(Status::Failed);
+        let failure = Failure::definite(code, why);
+        let told = Told { server: "", seconds: 0.0 };
+        let shown = self.style.begin(text, None).failed(self.voice.page(), &failure, told);
+        if shown.and_then(|()| self.voice.flush()).is_err() {
+            return Flow::End;
+        }
+        self.complain(&failure);
+        Flow::Asked
+    }
+
+    fn command(&mut self, command: Command) -> Flow {
+        match command {
+            Command::Quit => return Flow::End,
+            Command::Help => self.help(),
+            Command::Timing => {
+                self.timing = !self.timing;
+                self.voice.step(format_args!("Timing is {}.", if self.timing { "on" } else { "off" }));
+            }
+        }
+        Flow::Nothing
+    }
+
+    fn help(&mut self) {
+        let mut text = String::from(
+            "file NAME   receive a file\nSQL;        the result of a statement; it may go over several lines\n",
+        );
+        for (command, what) in COMMANDS {
+            text += &format!("{command:<12}{what}\n");
+        }
+        if self.style.format.is_data() {
+            self.voice.complain(format_args!("{}", text.trim_end()));
+        } else {
+            let _nobody_reads = self.voice.page().write_all(text.as_bytes()).and_then(|()| self.voice.flush());
+        }
+    }
+
+    fn request(&mut self, text: &str, request: &Request) -> Flow {
+        let id = self.exchange.next_id();
+        let told = *request != Request::Servers;
+        if told {
+            self.voice.step(format_args!("Sending request from client {}", Plain(&self.client)));
+        }
+        let render = self.style.begin(text, Some(id));
+        let mut display = Display::new(&mut self.voice, render, &self.inbox);
+        display.bar_wanted = self.bar_wanted;
+        if let Request::File(name) = request {
+            display.file = name;
+        }
+        let asked = self.exchange.ask(id, request, &mut display);
+        let failure = asked.as_ref().err().map(Failed::to_failure);
+        let closed = failure.as_ref().map_or(Ok(()), |failure| display.failed(failure));
+        let (seconds, titles) = (display.seconds(), std::mem::take(&mut display.titles));
+        match &asked {
+            Ok(_) => self.learn(text, request, titles),
+            Err(failed) => self.note(failed),
+        }
+        if closed.is_err() || matches!(&asked, Err(Failed { error: Error::Output(_), .. })) {
+            return Flow::End;
+        }
+        if told {
+            self.tell(asked.as_ref().ok(), failure.as_ref(), seconds);
+        }
+        if self.exchange.was_interrupted() { Flow::Interrupted } else { Flow::Asked }
+    }
+
+    /// Which server answered, and how long it took.
+    fn tell(&mut self, end: Option<&End>, failure: Option<&Failure>, seconds: f64) {
+        let server = end.map(|end| end.server.as_str()).or(failure.and_then(|failure| failure.server.as_deref()));
+        if let Some(server) = server.filter(|server| !server.is_empty()) {
+            self.voice.step(format_args!("Answered by server {}", Plain(server)));
+        }
+        if self.timing {
+            self.voice.step(format_args!("Time taken: {seconds:.2}"));
+        }
+    }
+
+    /// Notes a failed request, and tells it.
+    fn note(&mut self, failed: &Failed) {
+        let failure = failed.to_failure();
+        self.status.add(if failure.definite { Status::Failed } else { Status::Unknown });
+        self.complain(&failure);
+        if !failure.definite && !self.tells_errors_as_data() {
+            let id = failed.request;
+            self.voice.complain(format_args!(
+                "Its outcome is unknown: it may have been carried out, or may still be. (Request {id})"
+            ));
+        }
+    }
+
+    fn complain(&mut self, failure: &Failure) {
+        if self.tells_errors_as_data() {
+            return;
+        }
+        self.voice.complain(format_args!("{}", Plain(&failure.message)));
+        if let Some(ms) = failure.retry_after_ms {
+            self.voice.complain(format_args!("Ask again in {} s.", ms as f64 / 1000.0));
+        }
+    }
+
+    fn tells_errors_as_data(&self) -> bool {
+        self.style.format == crate::render::Format::Json
+    }
+
+    fn learn(&mut self, text: &str, request: &Request, titles: Vec<String>) {
+        match request {
+            Request::File(name) => self.learnt.files.push(name.clone()),
+            Request::Query(_) => {
+                self.learnt.words.extend(titles);
+                self.learnt.words.extend(words_of(text).map(str::to_owned));
+            }
+            Request::Servers => {}
+        }
+    }
+}
+
+/// The names in a statement that succeeded, as far as they can be told without parsing it.
+fn words_of(sql: &str) -> impl Iterator<Item = &str> {
+    const MOST: usize = 50;
+    let is_name = |word: &&str| word.len() > 2 && !word.starts_with(|c: char| c.is_ascii_digit());
+    sql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(is_name).take(MOST)
+}
+
+fn code_of(misuse: &Misuse) -> ErrorCode {
+    match misuse {
+        Misuse::NoName | Misuse::UnknownCommand(_) => ErrorCode::BadRequest,
+        Misuse::LongName(_) | Misuse::LongStatement(_) => ErrorCode::TooLarge,
+    }
+}
