@@ -1,2 +1,5 @@
-//! The `lab` program.
-fn main() {}
+//! The `lab` program; everything is in its library.
+
+fn main() -> std::process::ExitCode {
+    lab::run(std::env::args_os())
+}

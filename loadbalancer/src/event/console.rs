@@ -5,7 +5,7 @@
 
 use super::{Event, Record};
 use crossbeam_channel::Receiver;
-use protocol::output::{Plain, say, warn};
+use protocol::output::{Plain, say, show, warn};
 use std::{net::SocketAddr, sync::Arc};
 
 /// How much of a statement is shown.
@@ -21,7 +21,8 @@ pub fn print(events: &Receiver<Arc<Record>>) {
 fn print_one(event: &Event) {
     match event {
         Event::Started { address, policy } => {
-            say!("Load balancer is listening on {} (policy {policy}).", tuple(*address));
+            // Not part of the walkthrough: whoever asked for a free port must learn which, also with --quiet.
+            let _nobody_reads = show!("Load balancer is listening on {} (policy {policy}).", tuple(*address));
         }
         Event::Stopping => say!("Stopping: finishing the requests in hand. Ctrl-C again ends at once."),
         Event::ClientConnected { peer } => say!("Connected with {}", tuple(*peer)),

@@ -1,0 +1,56 @@
+//! The classroom: starts the whole laboratory with one command, and tests it end to end.
+//!
+//! `lab up` (or just `lab`, or `cargo run`) starts three servers, the load balancer and a client's prompt, each as a
+//! process of its own. There is one binary: `lab server …` is the program `server`, and so on, so that nothing has
+//! to be found or installed for the laboratory to start itself.
+//!
+//! | thread     | role                                  | blocks on          | what stops it        |
+//! |------------|---------------------------------------|--------------------|----------------------|
+//! | main       | starts the others, waits for the prompt | the client process | the prompt's end     |
+//! | `lifeline` | holds on to the children              | a socket           | the end of `lab up`  |
+//!
+//! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
+
+pub mod up;
+
+use clap::{Parser, Subcommand};
+use protocol::{flags::run_parsed, output::warn};
+use std::{ffi::OsString, process::ExitCode};
+
+/// The programs that the one binary also is, by the first argument.
+const PROGRAMS: [(&str, fn(Vec<OsString>) -> ExitCode); 3] = [
+    ("server", |args| server::run(args)),
+    ("loadbalancer", |args| loadbalancer::run(args)),
+    ("client", |args| client::run(args)),
+];
+
+/// The whole laboratory in one command.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, max_term_width = 110)]
+#[command(after_help = "`lab server …`, `lab loadbalancer …` and `lab client …` are the three programs themselves.")]
+struct Command {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start three servers, the load balancer and a client's prompt; end them all when the prompt ends (default)
+    Up(up::Up),
+}
+
+/// Runs the program with these arguments (the first is its name).
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = PROGRAMS.iter().find(|(name, _)| args.get(1).is_some_and(|arg| arg == name));
+    if let Some((_, run)) = program {
+        return run(args.into_iter().skip(1).collect());
+    }
+    run_parsed(args, |command: Command| {
+        let Action::Up(up) = command.action.unwrap_or_else(|| Action::Up(up::Up::default()));
+        up::run(&up).unwrap_or_else(|error| {
+            warn!("{error:#}");
+            ExitCode::FAILURE
+        })
+    })
+}

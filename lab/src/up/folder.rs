@@ -1,0 +1,134 @@
+//! The folder of a run: everything that a run writes, and nothing that the repository tracks.
+
+use anyhow::Context;
+use protocol::places::Places;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// Runs whose folders are kept; older ones are removed.
+const KEPT: usize = 10;
+
+/// The sample file, for a laboratory that was started outside of a checkout.
+const COLORS_CSV: &str = include_str!("../../../server/files/colors.csv");
+
+/// The folder of a run.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder: the one that was asked for, or a new one in `runs/`.
+    pub fn make(places: &Places, asked: Option<&Path>) -> anyhow::Result<Self> {
+        let runs = places.root.join("runs");
+        let path = asked.map_or_else(|| runs.join(name_of_this_run()), Path::to_owned);
+        fs::create_dir_all(&path).with_context(|| format!("The folder {} cannot be made", path.display()))?;
+        let path = fs::canonicalize(&path)?;
+        let folder = Self { path };
+        folder.write("servers.json", "[]\n")?;
+        folder.write("database.json", "{\n  \"engine\": \"sqlite\",\n  \"path\": \"database.sqlite\"\n}\n")?;
+        if asked.is_none() {
+            point_latest_to(&runs, &folder.path);
+            remove_old_runs(&runs);
+        }
+        Ok(folder)
+    }
+
+    fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// The registry of this run.
+    pub fn registry(&self) -> PathBuf {
+        self.path.join("servers.json")
+    }
+
+    /// What names the database of this run.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("database.json")
+    }
+
+    /// The journal of this run.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// What a program prints.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.log"))
+    }
+
+    /// The files that the servers give away: the laboratory's, or, where there is no laboratory around, a folder
+    /// of this run with the sample.
+    pub fn files(&self, places: &Places) -> anyhow::Result<PathBuf> {
+        let files = places.files();
+        if files.is_dir() {
+            return Ok(files);
+        }
+        let own = self.path.join("files");
+        fs::create_dir_all(&own)?;
+        fs::write(own.join("colors.csv"), COLORS_CSV)?;
+        Ok(own)
+    }
+
+    /// Where the client's files arrive.
+    pub fn received(&self, places: &Places) -> PathBuf {
+        let received = places.received();
+        if received.is_dir() { received } else { self.path.join("received") }
+    }
+
+    /// Where the load balancer listens, as it wrote into its journal when it began.
+    pub fn balancer_address(&self) -> Option<SocketAddr> {
+        let journal = fs::File::open(self.journal()).ok()?;
+        let mut line = String::new();
+        BufReader::new(journal).read_line(&mut line).ok()?;
+        let started: serde_json::Value = serde_json::from_str(&line).ok()?;
+        started.get("address")?.as_str()?.parse().ok()
+    }
+
+    /// The folder as a person would type it.
+    pub fn shown(&self) -> String {
+        let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
+        self.path.strip_prefix(&here).unwrap_or(&self.path).display().to_string()
+    }
+}
+
+/// Seconds since 1970 and the number of this process: in order of time, and never the same twice.
+fn name_of_this_run() -> String {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("up-{seconds}-{}", std::process::id())
+}
+
+/// `runs/latest` leads to the newest run. A convenience: where links cannot be made there is none.
+fn point_latest_to(runs: &Path, run: &Path) {
+    #[cfg(unix)]
+    {
+        let (link, new) = (runs.join("latest"), runs.join(format!(".latest-{}", std::process::id())));
+        if fs::symlink_metadata(&link).is_ok_and(|found| found.is_dir()) {
+            return; // Somebody's own folder of that name.
+        }
+        let named = run.file_name().map_or_else(|| run.to_owned(), PathBuf::from);
+        if std::os::unix::fs::symlink(named, &new).is_ok() && fs::rename(&new, &link).is_err() {
+            let _ = fs::remove_file(&new);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (runs, run);
+}
+
+fn remove_old_runs(runs: &Path) {
+    let Ok(found) = fs::read_dir(runs) else { return };
+    let is_run = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("up-"));
+    let mut old: Vec<PathBuf> = found.flatten().map(|entry| entry.path()).filter(is_run).collect();
+    old.sort();
+    let surplus = old.len().saturating_sub(KEPT);
+    for path in &old[..surplus] {
+        let _ = fs::remove_dir_all(path);
+    }
+}
