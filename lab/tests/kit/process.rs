@@ -47,6 +47,13 @@ impl Process {
         }
     }
 
+    /// Waits for a line that contains this text, unless it has been said already.
+    pub fn must_say(&mut self, text: &str) {
+        if !self.said().contains(text) {
+            self.wait_for(text);
+        }
+    }
+
     /// All lines so far.
     pub fn said(&mut self) -> String {
         self.seen.extend(self.lines.try_iter());
