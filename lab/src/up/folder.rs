@@ -30,6 +30,8 @@ impl RunFolder {
         fs::create_dir_all(&path).with_context(|| format!("The folder {} cannot be made", path.display()))?;
         let path = fs::canonicalize(&path)?;
         let folder = Self { path };
+        // The journal of an earlier run in this folder would say where *its* load balancer listened.
+        let _was_there = fs::remove_file(folder.journal());
         folder.write("servers.json", "[]\n")?;
         folder.write("database.json", "{\n  \"engine\": \"sqlite\",\n  \"path\": \"database.sqlite\"\n}\n")?;
         if asked.is_none() {

@@ -85,7 +85,9 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
     let address = wait_for_address(&folder, &mut balancer, &interrupt)?;
     children.push(balancer);
     wait_for_servers(address, &mut children, &interrupt)?;
-    introduce(up, &folder, address);
+    if up.format.as_deref().is_none_or(|format| ["table", "blocks"].contains(&format)) {
+        introduce(up, &folder, address);
+    }
 
     let mut client = start_client(up, &folder, &places, &lifeline_address, address)?;
     let status = client.wait()?;

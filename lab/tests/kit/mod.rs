@@ -1,7 +1,7 @@
 //! What the end-to-end tests have in common: real processes in a folder of their own, on free ports, and a client
 //! that counts on nothing but the protocol.
 
-#![allow(dead_code, reason = "each test uses what it needs of the kit")]
+#![allow(dead_code, unused_imports, reason = "each test uses what it needs of the kit")]
 
 pub mod asking;
 pub mod process;
