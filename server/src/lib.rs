@@ -1,10 +1,101 @@
-//! server
+//! A server: the worker that answers requests for files and SQL.
+//!
+//! It listens on two ports. On the *service* port one thread carries each connection: it reads a request, takes one of
+//! the server's places ([`slots`](Config::capacity)), spends the processing time, does the work and answers. On the
+//! *control* port it says who it is and that it lives, also when all places are taken.
+//!
+//! # Threads
+//!
+//! | name | role | blocks on | locks | what stops it |
+//! |---|---|---|---|---|
+//! | main | starts everything, waits for the end, drains | the wish to end; the crews' last threads | – | Ctrl-C, SIGTERM, the lifeline |
+//! | `service-n` | carries connections of the service, one after the other | `accept`; the next request; the processing time (a wait on the connection); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered; aborting: its socket is shut down |
+//! | `control-n` | carries connections to the control port | `accept`; the next question | – | the same, after the service has ended |
+//! | `membership` | keeps the entry in `servers.json` | a wait of 250 ms | the registry's lock file, to write | the end of the service, before its drain |
+//! | `signals` | turns Ctrl-C into the wish to end | the signal | – | the end of the process |
+//! | `lifeline` | notices the end of the process that started this one | a read | – | the end of the process |
+//!
+//! # Order at the end
+//!
+//! First the entry leaves `servers.json`, so that nothing new is sent here; then the service drains; last the control
+//! port closes, because until then somebody may want to know how the drain is going.
+
+mod config;
+
 mod files;
 pub mod sql;
 
-use std::{ffi::OsString, process::ExitCode};
+mod requester;
+mod slots;
+
+mod answer;
+mod answer_file;
+mod answer_sql;
+
+mod control;
+mod membership;
+mod service;
+
+mod running;
+
+pub use config::Config;
+pub use membership::{ClaimError, JoinError};
+pub use running::{Running, StartError};
+
+use config::Arguments;
+use protocol::{
+    flags::run_parsed,
+    lifeline,
+    output::{say, warn},
+    stop::Stop,
+};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
+
+/// How long a server may go on with its requests when the process that started it has ended.
+const ORPHAN_TIME: Duration = Duration::from_secs(1);
+
+/// Status of a wrong command line.
+const USAGE: u8 = 2;
 
 /// Runs the program with these arguments (the first is its name).
-pub fn run(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_parsed(args, |arguments: Arguments| {
+        arguments.quiet.apply();
+        let config = match arguments.config() {
+            Ok(config) => config,
+            Err(error) => {
+                warn!("{error}");
+                return if error.is_usage() { ExitCode::from(USAGE) } else { ExitCode::FAILURE };
+            }
+        };
+        match serve(&arguments, &config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => {
+                warn!("{sentence}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+fn serve(arguments: &Arguments, config: &Config) -> Result<(), String> {
+    let stop = Stop::on_signals().map_err(|e| format!("The signals of the process cannot be listened to: {e}."))?;
+    if let Some(parent) = arguments.lifeline() {
+        let stop = stop.clone();
+        let orphaned = move || {
+            stop.drain();
+            if !stop.wait_abort_timeout(ORPHAN_TIME) {
+                stop.abort();
+            }
+        };
+        lifeline::hold(parent, orphaned).map_err(|e| e.to_string())?;
+    }
+    let running = Running::start(config, stop.clone()).map_err(|e| e.to_string())?;
+    stop.wait();
+    match running.active() {
+        0 => say!("Server {} is ending...", config.id),
+        n => say!("Server {} is ending; it finishes what it has first ({n}). Ctrl-C again gives that up.", config.id),
+    }
+    running.end();
+    Ok(())
 }

@@ -28,7 +28,7 @@ use protocol::{
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::SystemTime,
 };
 
@@ -100,12 +100,6 @@ impl FileRoom {
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
         Self { directory }
-    }
-
-    /// The directory itself.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// Opens the regular file of this name. Folders below the directory are part of the name, joined by `/`.

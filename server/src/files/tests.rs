@@ -76,7 +76,7 @@ fn hostile_names_never_leave_the_room() {
 fn links_are_followed_inside_and_refused_when_they_lead_out() {
     use std::os::unix::fs::symlink;
     let (_outer, room) = room();
-    let link = |target: &str, name: &str| symlink(target, room.directory().join(name)).unwrap();
+    let link = |target: &str, name: &str| symlink(target, room.directory.join(name)).unwrap();
     link("sub/deep.txt", "inside");
     link("../secret.txt", "outside");
     link("/etc/passwd", "absolute");
@@ -95,8 +95,8 @@ fn links_are_followed_inside_and_refused_when_they_lead_out() {
 fn pipes_devices_and_sockets_are_refused_without_waiting() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let (_outer, room) = room();
-    mknodat(CWD, room.directory().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let _listener = std::os::unix::net::UnixListener::bind(room.directory().join("socket")).unwrap();
+    mknodat(CWD, room.directory.join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(room.directory.join("socket")).unwrap();
     assert_eq!(code(&room, "pipe"), Forbidden);
     assert_eq!(code(&room, "socket"), Forbidden);
     assert_eq!(code(&FileRoom::new("/dev".into()), "zero"), Forbidden);
@@ -106,7 +106,7 @@ fn pipes_devices_and_sockets_are_refused_without_waiting() {
 #[test]
 fn a_file_that_shrinks_or_grows_or_is_rewritten_is_noticed() {
     let (_outer, room) = room();
-    let path = room.directory().join("colors.csv");
+    let path = room.directory.join("colors.csv");
     let mut open = room.open("colors.csv").unwrap();
     let mut block = [0; 5];
     open.read_exact(&mut block).unwrap();
@@ -124,7 +124,7 @@ fn a_file_that_is_replaced_as_a_whole_is_sent_as_it_was() {
     let (outer, room) = room();
     let mut open = room.open("colors.csv").unwrap();
     fs::write(outer.path().join("new"), "other").unwrap();
-    fs::rename(outer.path().join("new"), room.directory().join("colors.csv")).unwrap();
+    fs::rename(outer.path().join("new"), room.directory.join("colors.csv")).unwrap();
     let mut block = [0; 5];
     open.read_exact(&mut block).unwrap();
     assert_eq!(&block, b"Name\n");

@@ -1,0 +1,242 @@
+//! A server that runs: both listeners, the database, the entry in the registry.
+
+use crate::{
+    Config,
+    control::{Control, MAX_CONTROL_CONNECTIONS},
+    files::FileRoom,
+    membership::{ClaimError, JoinError, Membership, claim},
+    service::Service,
+    slots::Slots,
+    sql::{Database, OpenError, Sqlite},
+};
+use protocol::{
+    database::DatabaseConfig,
+    frame::VERSION,
+    holder::explain_bind_error,
+    limits::MAX_CONNECTIONS,
+    listener::{Crew, CrewOptions},
+    message::Identity,
+    output::{say, warn},
+    registry::{Entry, LAB, Registry},
+    stop::Stop,
+};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// How often a drain looks whether it has become an abort.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long threads may take to end after their sockets were shut down.
+const ABORT_TIME: Duration = Duration::from_secs(1);
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The configuration names an engine that is not here.
+    #[error("The database's engine is not built into this program.")]
+    Engine,
+    /// A port cannot be had.
+    #[error("{0}")]
+    Bind(String),
+    /// The id is taken.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The server cannot register.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A listener cannot be started.
+    #[error("The threads that serve {address} cannot be started: {source}.")]
+    Threads {
+        /// Where.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// A server that runs. Dropping it ends it at once; [`Running::end`] lets it finish what it has.
+pub struct Running {
+    // In the order in which they end.
+    membership: Membership,
+    service: Crew,
+    control: Crew,
+    address: SocketAddr,
+    draining: Arc<AtomicBool>,
+    slots: Arc<Slots>,
+    stop: Stop,
+}
+
+impl Running {
+    /// Starts a server. It runs until [`Running::end`]; `stop` is the wish that others may have of it: an abort cuts its
+    /// end short, and it drains `stop` itself if it must give way to another server of its id.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn start(config: &Config, stop: Stop) -> Result<Self, StartError> {
+        let registry = Registry::new(&config.registry);
+        let database = open_database(&config.database)?;
+        say!("Connected to database successfully");
+        say!("Server {} is starting...", config.id);
+        if !config.files.is_dir() {
+            warn!("There is no folder {}: no file will be found until there is.", config.files.display());
+        }
+        claim(&registry, &config.id)?;
+        let listener = bind(config.listen, &registry)?;
+        let control = bind(config.control, &registry)?;
+        let (address, control_address) = (local(&listener)?, local(&control)?);
+        let slots = Slots::new(config.capacity);
+        let draining = Arc::new(AtomicBool::new(false));
+        let control = Control {
+            identity: identity(config, address, database.identity()),
+            slots: Arc::clone(&slots),
+            draining: Arc::clone(&draining),
+        }
+        .listen(control, control_address)?;
+        let service = service(config, database, &slots).listen(listener, address)?;
+        let entry = Entry {
+            id: config.id.clone(),
+            address: reachable(address),
+            service: LAB.to_owned(),
+            processing_time: config.processing_time,
+            capacity: config.capacity,
+            control: reachable(control_address),
+            pid: Some(std::process::id()),
+        };
+        let membership = Membership::join(&registry, entry, stop.clone())?;
+        say!("Server is listening on ({}, {}).", address.ip(), address.port());
+        Ok(Self { membership, service, control, address, draining, slots, stop })
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it answers the handshake.
+    #[must_use]
+    pub fn control(&self) -> SocketAddr {
+        self.control.address()
+    }
+
+    /// How many requests are in process.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.slots.taken()
+    }
+
+    /// Leaves the registry and takes nothing new; returns at once.
+    pub fn drain(&mut self) {
+        self.membership.leave();
+        self.draining.store(true, Ordering::SeqCst);
+        self.service.drain();
+    }
+
+    /// Drains, waits until the last request is answered or the wish to end has become one to abort, and ends.
+    pub fn end(mut self) {
+        self.drain();
+        while !self.service.join(LOOK_EVERY) {
+            if self.stop.is_aborting() {
+                self.service.abort();
+                // Whoever does not end now hangs in the system, and ends with the process.
+                let _all = self.service.join(ABORT_TIME);
+                break;
+            }
+        }
+        self.control.abort();
+        let _all = self.control.join(ABORT_TIME);
+    }
+}
+
+impl Service {
+    fn listen(self, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
+        let options = CrewOptions { name: "service", max_connections: MAX_CONNECTIONS };
+        Crew::start(listener, options, Arc::new(self)).map_err(|source| StartError::Threads { address, source })
+    }
+}
+
+impl Control {
+    fn listen(self, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
+        let options = CrewOptions { name: "control", max_connections: MAX_CONTROL_CONNECTIONS };
+        Crew::start(listener, options, Arc::new(self)).map_err(|source| StartError::Threads { address, source })
+    }
+}
+
+fn open_database(config: &DatabaseConfig) -> Result<Box<dyn Database>, StartError> {
+    match config {
+        DatabaseConfig::Sqlite { path } => Ok(Box::new(Sqlite::open(path)?)),
+        _ => Err(StartError::Engine),
+    }
+}
+
+fn service(config: &Config, database: Box<dyn Database>, slots: &Arc<Slots>) -> Service {
+    Service {
+        id: config.id.clone(),
+        processing_time: Duration::from_secs_f64(config.processing_time.max(0.0)),
+        statement_time: config.statement_time,
+        room: FileRoom::new(config.files.clone()),
+        database,
+        slots: Arc::clone(slots),
+    }
+}
+
+fn identity(config: &Config, address: SocketAddr, database: &str) -> Identity {
+    Identity {
+        nonce: String::new(),
+        id: config.id.clone(),
+        incarnation: fastrand::u64(..),
+        service: LAB.to_owned(),
+        address: reachable(address),
+        processing_time: config.processing_time,
+        capacity: config.capacity,
+        database: Some(database.to_owned()),
+        min_version: VERSION,
+        max_version: VERSION,
+        pid: std::process::id(),
+    }
+}
+
+fn bind(address: SocketAddr, registry: &Registry) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| {
+        let reading = registry.read().unwrap_or_default();
+        let there = reading.entries.iter().find(|entry| entry.address == address || entry.control == address);
+        StartError::Bind(explain_bind_error(address, &error, there.map(|entry| entry.id.as_str())))
+    })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|e| StartError::Bind(format!("The port cannot be found out: {e}.")))
+}
+
+/// Where others reach this machine, when it listens on all its addresses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(own_ip(address.is_ipv4()));
+    }
+    address
+}
+
+/// The address from which packets to the world would leave; asking for it sends none.
+fn own_ip(v4: bool) -> IpAddr {
+    let (from, somewhere, alone): (IpAddr, IpAddr, IpAddr) = if v4 {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into())
+    } else {
+        let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        (Ipv6Addr::UNSPECIFIED.into(), documentation.into(), Ipv6Addr::LOCALHOST.into())
+    };
+    let asked = UdpSocket::bind((from, 0)).and_then(|socket| {
+        socket.connect((somewhere, 9))?;
+        socket.local_addr()
+    });
+    asked.map_or(alone, |address| address.ip())
+}

@@ -1,0 +1,215 @@
+//! The life of a request: read it, take a place, spend the processing time, do the work, answer.
+//!
+//! One thread carries a connection, and with it one request at a time. The processing time stands for the work of a real
+//! server, and is what makes one server weaker than another here; it is spent *before* the file is opened or the
+//! statement begins, so that no transaction is open meanwhile.
+
+use crate::{
+    answer::Answer,
+    answer_file::answer_file,
+    answer_sql::{RequestWatch, answer_sql},
+    files::FileRoom,
+    requester::{Ask, Lost, Request, Requester},
+    slots::Slots,
+    sql::{Database, Statement},
+};
+use parking_lot::Mutex;
+use protocol::{
+    deadline::Deadline,
+    frame::{Kind, Prefix},
+    id::RequestId,
+    listener::{Handler, Refusal, Visit},
+    message::{ErrorCode, Failure, FileRequest, QueryRequest},
+    output::{Plain, say, warn},
+    wire::{Connection, push_frame, to_header},
+};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Body of a pong, in bytes: with the prefix it makes a hundred.
+const PONG_BODY: usize = 68;
+
+/// Most characters of a statement that are printed.
+const SHOWN: usize = 500;
+
+/// How long a peer that is refused gets to read that. Short, because the thread that refuses is the last one left.
+const REFUSAL_TIME: Duration = Duration::from_millis(20);
+
+/// Serves files and SQL in the lab protocol.
+pub(crate) struct Service {
+    /// The server's id.
+    pub(crate) id: String,
+    /// What each request costs.
+    pub(crate) processing_time: Duration,
+    /// How long a statement may run.
+    pub(crate) statement_time: Duration,
+    pub(crate) room: FileRoom,
+    pub(crate) database: Box<dyn Database>,
+    pub(crate) slots: Arc<Slots>,
+}
+
+impl Handler for Service {
+    fn serve(&self, visit: &Visit) {
+        let Ok(connection) = Connection::new(Arc::clone(visit.stream())) else { return };
+        let peer = connection.peer();
+        say!("Connected with ({}, {})", peer.ip(), peer.port());
+        let requester = Arc::new(Mutex::new(Requester::new(connection)));
+        let mut id = RequestId::NONE;
+        let end = loop {
+            let prefix = match visit.wait_for_request(|| requester.lock().next_prefix()) {
+                Ok(Some(prefix)) => prefix,
+                Ok(None) => return,
+                Err(error) => break error,
+            };
+            id = prefix.id;
+            let request = match requester.lock().request(&prefix) {
+                Ok(Some(request)) => request,
+                Ok(None) => continue,
+                Err(error) => break error,
+            };
+            if self.survive(visit, &requester, &request).is_err() {
+                return;
+            }
+        };
+        // Nothing else holds it now: the watches of its requests have ended with them.
+        if let Some(requester) = Arc::into_inner(requester) {
+            requester.into_inner().close(id, &end);
+        }
+    }
+
+    fn refuse(&self, stream: &TcpStream, why: Refusal) {
+        let sentence = match why {
+            Refusal::TooManyConnections => "This server serves as many connections as it may.",
+            Refusal::NoDescriptors => "This server has no file descriptor left for another connection.",
+            Refusal::NoThread => "This server got no further thread from the system.",
+        };
+        refuse(stream, &Failure::definite(ErrorCode::Busy, sentence).from_server(&self.id));
+    }
+
+    fn panicked(&self, message: &str) {
+        warn!("A defect of the server ended a connection: {}", Plain(message));
+    }
+}
+
+/// Sends a failure to somebody who is not served, without waiting for him.
+pub(crate) fn refuse(mut stream: &TcpStream, failure: &Failure) {
+    let mut frame = Vec::new();
+    push_frame(&mut frame, Kind::Error, RequestId::NONE, &to_header(failure), &[]);
+    let told = stream
+        .set_write_timeout(Some(REFUSAL_TIME))
+        .and_then(|()| stream.write_all(&frame))
+        .and_then(|()| stream.shutdown(Shutdown::Write))
+        .and_then(|()| stream.set_read_timeout(Some(REFUSAL_TIME)));
+    if told.is_ok() {
+        // A socket that is closed with unread bytes is reset, and the reset may overtake the failure.
+        let _either_way = stream.read(&mut [0; 4096]);
+    }
+}
+
+impl Service {
+    /// Answers the request; a panic in here costs this request alone.
+    fn survive(&self, visit: &Visit, requester: &Arc<Mutex<Requester>>, request: &Request) -> Result<(), Lost> {
+        let work = AssertUnwindSafe(|| self.answer(visit, requester, request));
+        catch_unwind(work).unwrap_or_else(|panic| {
+            let failure =
+                Failure::indefinite(ErrorCode::Internal, "The server met a defect of its own in this request.");
+            // Whether a frame was cut short is not known, so the connection ends with this.
+            let _ended_anyway = Answer::new(requester, request.id, &self.id, None).fail(failure);
+            let words = panic.downcast_ref::<String>().cloned();
+            self.panicked(
+                &words.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).into())).unwrap_or_default(),
+            );
+            Err(Lost)
+        })
+    }
+
+    fn answer(&self, visit: &Visit, requester: &Arc<Mutex<Requester>>, request: &Request) -> Result<(), Lost> {
+        let bare = || Answer::new(requester, request.id, &self.id, None);
+        match &request.ask {
+            Ask::Nonsense(failure) => return bare().fail(failure.clone()),
+            Ask::Ping => {
+                let pong = Prefix::new(Kind::Pong, request.id, 0, PONG_BODY);
+                return requester.lock().send(&pong, &[], &[0; PONG_BODY]);
+            }
+            Ask::File(header) => say!("file {}", Plain(&header.name)),
+            Ask::Query(_, sql) => say!("{}", Plain(&beginning(sql))),
+        }
+        if visit.draining() {
+            return bare()
+                .fail(Failure::definite(ErrorCode::Draining, "This server is ending and takes no new requests."));
+        }
+        let Some(slot) = self.slots.take() else { return bare().fail(self.full()) };
+        let answer = Answer::new(requester, request.id, &self.id, Some(slot));
+        say!("Received request. Processing...");
+        match &request.ask {
+            Ask::File(header) => self.file(header, requester, answer),
+            Ask::Query(header, sql) => self.query(header, sql, request.read_only, requester, answer),
+            Ask::Ping | Ask::Nonsense(_) => Ok(()),
+        }
+    }
+
+    fn full(&self) -> Failure {
+        let capacity = self.slots.capacity();
+        let requests = if capacity == 1 { "one request" } else { "requests" };
+        let message = format!("This server has {requests} in process and takes {capacity} at once.");
+        let again = u64::try_from(self.processing_time.as_millis()).unwrap_or(u64::MAX);
+        Failure::definite(ErrorCode::Busy, message).retry_after_ms(again.max(1))
+    }
+
+    fn file(&self, header: &FileRequest, requester: &Mutex<Requester>, answer: Answer<'_>) -> Result<(), Lost> {
+        match self.process(requester, first_byte(header.timeout_ms)) {
+            Ok(()) => answer_file(&self.room, header, answer),
+            Err(failure) => answer.fail(failure),
+        }
+    }
+
+    fn query(
+        &self,
+        header: &QueryRequest,
+        sql: &str,
+        read_only: bool,
+        requester: &Arc<Mutex<Requester>>,
+        answer: Answer<'_>,
+    ) -> Result<(), Lost> {
+        let first_byte = first_byte(header.timeout_ms);
+        if let Err(failure) = self.process(requester, first_byte) {
+            return answer.fail(failure);
+        }
+        let statement = Statement { sql, request: header.request, read_only };
+        let watch = RequestWatch::new(requester, self.statement_time, first_byte);
+        answer_sql(&*self.database, &statement, watch, answer)
+    }
+
+    /// Spends the processing time, or as much of it as somebody waits for.
+    fn process(&self, requester: &Mutex<Requester>, first_byte: Option<Deadline>) -> Result<(), Failure> {
+        let end = Deadline::after(self.processing_time);
+        let until = first_byte.map_or(end, |first| first.min(end));
+        let failure = match requester.lock().wait(until) {
+            Ok(()) if until == end => return Ok(()),
+            Ok(()) => Failure::definite(ErrorCode::Timeout, "The request's time was over before it was processed."),
+            Err(interrupt) => Failure::definite(ErrorCode::Cancelled, interrupt.to_string()),
+        };
+        say!("{}", failure.message);
+        Err(failure)
+    }
+}
+
+fn first_byte(timeout_ms: Option<u64>) -> Option<Deadline> {
+    timeout_ms.map(|ms| Deadline::after(Duration::from_millis(ms)))
+}
+
+/// A statement as it is shown.
+fn beginning(sql: &str) -> String {
+    match sql.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &sql[..at]),
+        None => sql.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
