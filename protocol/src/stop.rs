@@ -216,9 +216,10 @@ fn listen() -> io::Result<()> {
     ctrlc::set_handler(|| on_signal(CTRL_C, Instant::now())).map_err(io::Error::other)
 }
 
-/// `nohup` starts a program with SIGHUP ignored, and it must stay so. Linux tells; elsewhere we do not ask.
+/// Whether SIGHUP is ignored: `nohup` starts a program so, and it must stay so. Linux tells; elsewhere we do not ask.
 #[cfg(unix)]
-fn hangup_is_ignored() -> bool {
+#[must_use]
+pub fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
