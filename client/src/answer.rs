@@ -22,6 +22,7 @@
 use crate::{received::ReceiveError, request::Request};
 use protocol::{
     frame::Kind,
+    id::RequestId,
     limits::MAX_COLUMNS,
     message::{End, Failure, Head, ServerStatus, read_rows},
     value::Value,
@@ -52,6 +53,9 @@ pub trait Sink {
     /// # Errors
     /// When it cannot be kept or shown; then the rest of the answer is given up.
     fn take(&mut self, part: Part<'_>) -> Result<(), SinkError>;
+
+    /// A frame of another request came, and was dropped.
+    fn foreign(&mut self, request: RequestId);
 
     /// The answer is complete. A file gets its name here.
     ///
@@ -275,6 +279,10 @@ mod tests {
         fn take(&mut self, part: Part<'_>) -> Result<(), SinkError> {
             self.0.push(format!("{part:?}"));
             Ok(())
+        }
+
+        fn foreign(&mut self, request: RequestId) {
+            self.0.push(format!("foreign {request}"));
         }
 
         fn end(&mut self, end: &End) -> Result<(), SinkError> {

@@ -8,6 +8,7 @@ use crate::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::{
+    id::RequestId,
     message::{End, Failure, ServerStatus},
     output::Plain,
     value::Value,
@@ -29,6 +30,7 @@ pub(crate) struct Display<'a> {
     pub(crate) bar_wanted: bool,
     /// Column titles, for the prompt's completion.
     pub(crate) titles: Vec<String>,
+    foreign_told: bool,
     started: Instant,
     incoming: Option<(Incoming, ProgressBar)>,
 }
@@ -36,7 +38,8 @@ pub(crate) struct Display<'a> {
 impl<'a> Display<'a> {
     pub(crate) fn new(voice: &'a mut Voice, render: Box<dyn Render>, inbox: &'a Inbox) -> Self {
         let (titles, started) = (Vec::new(), Instant::now());
-        Self { voice, render, inbox, file: "", bar_wanted: false, titles, started, incoming: None }
+        let (file, bar_wanted, foreign_told) = ("", false, false);
+        Self { voice, render, inbox, file, bar_wanted, titles, foreign_told, started, incoming: None }
     }
 
     /// Since the request was sent.
@@ -99,6 +102,15 @@ impl Sink for Display<'_> {
             Part::Servers(servers) => self.servers(servers)?,
         }
         Ok(())
+    }
+
+    fn foreign(&mut self, request: RequestId) {
+        // Told once a request: who sends nonsense can send much of it.
+        if !std::mem::replace(&mut self.foreign_told, true) {
+            let words = "An answer to another request came";
+            self.voice
+                .complain(format_args!("{words} ({request}); it was dropped, and so is all further of its kind."));
+        }
     }
 
     fn end(&mut self, end: &End) -> Result<(), SinkError> {

@@ -198,8 +198,11 @@ impl Exchange {
             self.body.clear();
             connection.append_body(prefix.body_len as usize, &mut self.body).map_err(Error::Lost)?;
             if prefix.id != id && !(prefix.id == RequestId::NONE && prefix.kind == Kind::Error) {
-                // Not an answer to this request: it does not buy more time either.
-                protocol::warn!("{peer} sent an answer to another request ({}), which was dropped.", prefix.id);
+                sink.foreign(prefix.id);
+                // It does not buy more time, or a stream of such frames would hold the client for ever.
+                if wait.until.has_passed() {
+                    return Err(wait.explain(WireError::Timeout { peer, phase: Phase::Answer }));
+                }
                 continue;
             }
             match answer.step(prefix.kind, &self.header, &self.body, sink) {
@@ -244,8 +247,7 @@ impl Wait {
         let peer = connection.peer();
         loop {
             let Ok(ready) = wait_either(connection, bell.connection(), self.until) else { return Ok(()) };
-            if ready.second {
-                bell.hear();
+            if ready.second && bell.hear() {
                 if self.cancelled {
                     return Err(Error::Abandoned(peer));
                 }
@@ -253,7 +255,7 @@ impl Wait {
                 self.until = Deadline::after(CANCEL_TIME);
                 connection.send_message(Kind::Cancel, id, &Nothing {}).map_err(|_| Error::Abandoned(peer))?;
             } else {
-                // A frame, or the end of the time, which the read that follows finds out.
+                // A frame, or the end of the time, or nobody left to ring: the read that follows finds it out.
                 return Ok(());
             }
         }

@@ -36,7 +36,7 @@ use std::{
 /// How long the bell's two ends may take to meet, on this machine.
 const MEETING_TIME: Duration = Duration::from_secs(2);
 
-/// Signals closer together than this are one wish: `timeout` signals its child and then the whole process group.
+/// Signals of one request closer together than this are one wish: `timeout` signals its child and then the whole process group.
 const SAME_PRESS: Duration = Duration::from_millis(100);
 
 /// Status of a program that Ctrl-C ended: 128 and the number of the signal.
@@ -54,7 +54,8 @@ pub struct Bell {
 pub struct Rope {
     end: TcpStream,
     shared: Arc<Shared>,
-    last: Option<Instant>,
+    /// When it was rung last, and for which request.
+    last: Option<(Instant, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +64,8 @@ struct Shared {
     listening: AtomicBool,
     /// Rings that were not heard yet.
     unheard: AtomicU32,
+    /// Counts the requests, so that a key pressed for the next one is not taken for the same press.
+    requests: AtomicU32,
 }
 
 /// A bell and its rope.
@@ -87,6 +90,7 @@ impl Bell {
     /// From now on a ring is meant for a request; what rang before is forgotten.
     pub fn listen(&self) -> Listening<'_> {
         self.hear();
+        self.shared.requests.fetch_add(1, Ordering::SeqCst);
         self.shared.listening.store(true, Ordering::SeqCst);
         Listening(self)
     }
@@ -97,15 +101,18 @@ impl Bell {
         &self.end
     }
 
-    /// Takes notice of all rings so far.
-    pub fn hear(&self) {
+    /// Takes notice of all rings so far; false when there were none (nobody holds the rope any more).
+    pub fn hear(&self) -> bool {
+        let mut heard = false;
         while self.end.pending() == protocol::wire::Pending::Bytes {
             let mut rings = [0; 64];
             if !matches!((&**self.end.stream()).read(&mut rings), Ok(1..)) {
                 break;
             }
+            heard = true;
         }
         self.shared.unheard.store(0, Ordering::SeqCst);
+        heard
     }
 }
 
@@ -122,10 +129,11 @@ impl Drop for Listening<'_> {
 impl Rope {
     /// Rings. False when nobody is there to hear it, or when the ring before was not heard.
     pub fn ring(&mut self) -> bool {
-        if self.last.is_some_and(|last| last.elapsed() < SAME_PRESS) {
+        let request = self.shared.requests.load(Ordering::SeqCst);
+        if self.last.is_some_and(|(at, of)| of == request && at.elapsed() < SAME_PRESS) {
             return true;
         }
-        self.last = Some(Instant::now());
+        self.last = Some((Instant::now(), request));
         let heard = self.shared.unheard.fetch_add(1, Ordering::SeqCst) == 0;
         self.shared.listening.load(Ordering::SeqCst) && heard && self.end.write(&[1]).is_ok()
     }
@@ -140,7 +148,11 @@ impl Rope {
 pub fn ring_on_signals(mut rope: Rope) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let settings = Settings::now();
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut kinds = vec![SIGINT, SIGTERM];
+    if !protocol::stop::hangup_is_ignored() {
+        kinds.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(kinds)?;
     let serve = move || {
         for signal in signals.forever() {
             if signal != SIGINT || !rope.ring() {
@@ -210,13 +222,16 @@ mod tests {
         let listening = bell.listen();
         let ringer = std::thread::spawn(move || (rope.ring(), rope));
         assert!(bell.connection().wait_readable(Deadline::after(Duration::from_secs(10))).unwrap());
-        bell.hear();
+        assert!(bell.hear());
         assert_eq!(bell.connection().pending(), Pending::Nothing);
         let (rung, mut rope) = ringer.join().unwrap();
         assert!(rung);
         drop(listening);
         rope.last = None;
         assert!(!rope.ring(), "nobody waits any more");
+        drop(rope);
+        assert!(bell.connection().wait_readable(Deadline::after(Duration::from_secs(10))).unwrap());
+        assert!(!bell.hear(), "an end is no ring");
     }
 
     #[test]
@@ -228,7 +243,7 @@ mod tests {
         rope.last = None;
         assert!(!rope.ring());
         rope.last = None;
-        bell.hear();
+        assert!(bell.hear());
         assert!(rope.ring());
     }
 
@@ -241,5 +256,7 @@ mod tests {
         drop(first);
         let _second = bell.listen();
         assert_eq!(bell.connection().pending(), Pending::Nothing);
+        assert!(rope.ring(), "nor is a ring for the next one the same press");
+        assert!(bell.connection().wait_readable(Deadline::after(Duration::from_secs(10))).unwrap());
     }
 }
