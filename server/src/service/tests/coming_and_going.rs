@@ -70,3 +70,18 @@ fn a_server_that_was_killed_leaves_an_entry_that_the_next_one_replaces() {
     let reading = registry.read().unwrap();
     assert_eq!((reading.entries.len(), reading.entries[0].address), (1, again.address()));
 }
+
+#[test]
+fn of_two_servers_that_took_one_id_in_the_same_moment_the_replaced_one_ends() {
+    let other = start(|_| ());
+    let others = Registry::new(other.folder.path().join("servers.json")).read().unwrap().entries[0].clone();
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let stop = Stop::new();
+    let replaced = Running::start(&config, stop.clone()).unwrap();
+    let registry = Registry::new(&config.registry);
+    registry.register(&others).unwrap();
+    assert!(stop.wait_timeout(LONG), "it noticed");
+    replaced.end();
+    assert_eq!(registry.read().unwrap().entries, [others], "and left the other's entry alone");
+}
