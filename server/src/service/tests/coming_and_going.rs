@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_drain_finishes_what_is_begun_and_takes_nothing_new() {
-    let server = start(|config| config.processing_time = 0.3);
+    let server = start(|config| config.processing_time = 1.0);
     let registry = Registry::new(server.folder.path().join("servers.json"));
     assert_eq!(registry.read().unwrap().find("1").unwrap().address, server.running.address());
     let (mut busy, mut idle, address) = (server.client(), server.client(), server.running.address());
@@ -27,7 +27,7 @@ fn a_drain_finishes_what_is_begun_and_takes_nothing_new() {
 #[test]
 fn a_request_that_arrives_during_a_drain_is_told_so() {
     let Fixture { mut running, folder } = start(|config| {
-        config.processing_time = 0.3;
+        config.processing_time = 1.0;
         config.capacity = 1;
     });
     let mut client = Client::connect(running.address());

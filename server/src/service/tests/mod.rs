@@ -82,6 +82,13 @@ impl Fixture {
         fs::write(self.folder.path().join("files").join(name), content).unwrap();
     }
 
+    /// A file of zeros that takes no room, neither on the disk nor here.
+    fn large_file(&self, name: &str, size: u64) -> fs::File {
+        let file = fs::File::create(self.folder.path().join("files").join(name)).unwrap();
+        file.set_len(size).unwrap();
+        file
+    }
+
     /// Waits until this many requests are in process.
     fn until_active(&self, active: u32) {
         let until = Deadline::after(LONG);

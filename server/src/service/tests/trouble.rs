@@ -14,12 +14,11 @@ use std::{net::TcpListener, sync::Arc};
 fn a_file_that_shrinks_while_it_is_sent_does_not_end_like_a_success() {
     let server = start(|_| ());
     let size = 64 * 1024 * 1024;
-    server.file("big", &vec![7; size]);
+    let file = server.large_file("big", size as u64);
     let mut client = server.client();
     let id = client.ask(Kind::File, 0, &to_header(&file_request("big")), &[]);
     assert_eq!(client.frame().unwrap().kind, Kind::Head);
     // What fits into the sockets' buffers may have left; most of the file has not.
-    let file = fs::OpenOptions::new().write(true).open(server.folder.path().join("files/big")).unwrap();
     file.set_len(1).unwrap();
     let mut received = 0;
     let end = loop {
@@ -160,7 +159,7 @@ fn a_frame_cut_at_any_byte_is_carried_out_never() {
 #[test]
 fn a_client_that_never_reads_is_cut_off_and_a_length_that_lies_costs_its_own_connection() {
     let server = start(|_| ());
-    server.file("big", &vec![1; 32 * 1024 * 1024]);
+    server.large_file("big", 32 * 1024 * 1024);
     let mut deaf = server.client();
     deaf.ask(Kind::File, 0, &to_header(&file_request("big")), &[]);
     server.until_active(1);
