@@ -23,8 +23,8 @@ Requests:
 
 Without a request on the command line, requests are typed at a prompt; from a pipe, each line is one.
 
-Status: 0 all done; 1 a request was refused or failed for certain; 2 wrong usage; 3 the outcome of a request is
-unknown; of several requests the worst. The prompt, which has shown each error, ends with 0.
+Status: 0 all done; 1 a request was refused or failed for certain; 2 wrong usage; 3 the outcome of a request \
+is unknown; of several requests the worst. The prompt, which has shown each error, ends with 0.
 
 Examples:
   client 1
@@ -33,7 +33,7 @@ Examples:
 
 /// Asks a load balancer for files and SQL results.
 #[derive(Debug, Parser)]
-#[command(name = "client", version, about, after_help = AFTER_HELP)]
+#[command(name = "client", version, after_help = AFTER_HELP)]
 pub struct Args {
     /// The id of this client, which the load balancer and the servers show
     #[arg(value_parser = parse_client_id)]

@@ -19,6 +19,10 @@ use std::{
     time::Instant,
 };
 
+/// The titles of the load balancer's list; the reason, which is often empty, comes last.
+const SERVER_COLUMNS: [&str; 9] =
+    ["server", "address", "state", "processing time", "capacity", "active", "answered", "failed", "reason"];
+
 /// The display of one answer.
 pub(crate) struct Display<'a> {
     pub(crate) voice: &'a mut Voice,
@@ -28,6 +32,8 @@ pub(crate) struct Display<'a> {
     pub(crate) file: &'a str,
     /// Whether a bar shows how far a file has come.
     pub(crate) bar_wanted: bool,
+    /// Whether a program reads it.
+    pub(crate) for_programs: bool,
     /// Column titles, for the prompt's completion.
     pub(crate) titles: Vec<String>,
     foreign_told: bool,
@@ -38,8 +44,8 @@ pub(crate) struct Display<'a> {
 impl<'a> Display<'a> {
     pub(crate) fn new(voice: &'a mut Voice, render: Box<dyn Render>, inbox: &'a Inbox) -> Self {
         let (titles, started) = (Vec::new(), Instant::now());
-        let (file, bar_wanted, foreign_told) = ("", false, false);
-        Self { voice, render, inbox, file, bar_wanted, titles, foreign_told, started, incoming: None }
+        let (file, bar_wanted, for_programs, foreign_told) = ("", false, false, false);
+        Self { voice, render, inbox, file, bar_wanted, for_programs, titles, foreign_told, started, incoming: None }
     }
 
     /// Since the request was sent.
@@ -74,12 +80,17 @@ impl<'a> Display<'a> {
         Ok(())
     }
 
+    /// People see the reasons only where there are any; programs find the same columns each time.
     fn servers(&mut self, servers: Vec<ServerStatus>) -> io::Result<()> {
-        let titles =
-            ["server", "address", "state", "processing time", "capacity", "active", "answered", "failed", "reason"];
+        let reasons = self.for_programs || servers.iter().any(|server| server.reason.is_some());
+        let columns = if reasons { &SERVER_COLUMNS[..] } else { &SERVER_COLUMNS[..SERVER_COLUMNS.len() - 1] };
         let page = self.voice.page();
-        self.render.columns(page, titles.iter().map(|title| (*title).to_owned()).collect())?;
-        servers.into_iter().try_for_each(|server| self.render.row(page, row_of(server)))
+        self.render.columns(page, columns.iter().map(|title| (*title).to_owned()).collect())?;
+        servers.into_iter().try_for_each(|server| {
+            let mut row = row_of(server);
+            row.truncate(columns.len());
+            self.render.row(page, row)
+        })
     }
 }
 

@@ -143,6 +143,7 @@ impl Session {
         let render = self.style.begin(text, Some(id));
         let mut display = Display::new(&mut self.voice, render, &self.inbox);
         display.bar_wanted = self.bar_wanted;
+        display.for_programs = self.style.format.is_data();
         if let Request::File(name) = request {
             display.file = name;
         }
