@@ -217,10 +217,10 @@ impl Answer {
                 sink.take(Part::File(size))?;
                 State::File
             }
-            (Asked::Query, Head::Rows { columns }) if columns.len() > MAX_COLUMNS => {
+            (Asked::Query, Head::Rows { columns, .. }) if columns.len() > MAX_COLUMNS => {
                 return Err(BadAnswer::Columns(columns.len()).into());
             }
-            (Asked::Query, Head::Rows { columns: titles }) => {
+            (Asked::Query, Head::Rows { columns: titles, .. }) => {
                 let columns = titles.len();
                 sink.take(Part::Columns(titles))?;
                 State::Rows { columns, came: 0 }
@@ -382,7 +382,8 @@ mod tests {
 
     #[test]
     fn two_thousand_columns_are_enough() {
-        let head = |n: usize| serde_json::to_vec(&Head::Rows { columns: vec![String::new(); n] }).unwrap();
+        let head =
+            |n: usize| serde_json::to_vec(&Head::Rows { columns: vec![String::new(); n], recorded: false }).unwrap();
         let step = |n| Answer::to(&query()).step(Kind::Head, &head(n), b"", &mut Notes::default());
         assert!(step(MAX_COLUMNS).is_ok());
         assert!(matches!(step(MAX_COLUMNS + 1), Err(StepError::Bad(BadAnswer::Columns(2001)))));

@@ -169,7 +169,7 @@ impl Exchange {
                 connection.send_message(Kind::File, id, &header)
             }
             Request::Query(sql) => {
-                let header = to_header(&QueryRequest { request: id, client, timeout_ms });
+                let header = to_header(&QueryRequest { request: id, client, timeout_ms, low_water: 0 });
                 connection.send(&Prefix::new(Kind::Query, id, header.len(), sql.len()), &header, sql.as_bytes())
             }
             Request::Servers => connection.send(&Prefix::new(Kind::Servers, id, 0, 0), &[], &[]),

@@ -61,7 +61,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
     config.quiet.apply();
     let stop = Stop::on_signals().context("Signals cannot be handled")?;
     hold_lifeline(config, &stop)?;
-    let balancer = LoadBalancer::start(config, &stop)?;
+    let balancer = LoadBalancer::start(config)?;
     stop.wait();
     balancer.end();
     Ok(())

@@ -25,7 +25,7 @@ use protocol::{
 use std::{
     convert::Infallible,
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
@@ -39,24 +39,41 @@ const END_TIME: Duration = Duration::from_secs(2);
 /// A load balancer that serves clients. It must be [ended](LoadBalancer::end); dropping it ends it at once.
 pub struct LoadBalancer {
     crew: Crew,
+    membership: Following,
     pool: Arc<Pool>,
     events: Events,
     /// Disconnects when the last listener of the events has ended.
     told: Receiver<Infallible>,
-    stop: Stop,
 }
 
 impl LoadBalancer {
-    /// Listens, follows the registry, and serves, until `stop` is set or the load balancer is ended.
+    /// Listens, follows the registry, and serves, until it is ended. What happens is told on the terminal and in the
+    /// journal.
     ///
     /// # Errors
     /// If the port cannot be listened to (a sentence says who holds it), or the system gives no threads.
-    pub fn start(config: &Config, stop: &Stop) -> anyhow::Result<Self> {
-        let registry = config.registry.path(&Places::here().context("The current folder cannot be read")?);
-        let address = config.address();
-        let listener =
-            TcpListener::bind(address).map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))?;
+    pub fn start(config: &Config) -> anyhow::Result<Self> {
+        let (listener, registry) = (bind(config)?, registry(config)?);
         let (events, told) = subscribe(config, &registry);
+        Self::assemble(config, listener, registry, events, told)
+    }
+
+    /// The same, but what happens is told to whoever holds the receiving ends of these events, and to nobody else.
+    ///
+    /// # Errors
+    /// As [`LoadBalancer::start`].
+    pub fn start_heard(config: &Config, events: Events) -> anyhow::Result<Self> {
+        let nobody_to_wait_for = bounded(0).1;
+        Self::assemble(config, bind(config)?, registry(config)?, events, nobody_to_wait_for)
+    }
+
+    fn assemble(
+        config: &Config,
+        listener: TcpListener,
+        registry: PathBuf,
+        events: Events,
+        told: Receiver<Infallible>,
+    ) -> anyhow::Result<Self> {
         let pool = Pool::new(config.balance, config.max_queue, events.clone());
         let lab = Arc::new(Lab {
             context: Context {
@@ -73,8 +90,8 @@ impl LoadBalancer {
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy });
         let registry = Registry::new(registry);
-        follow(Membership { pool: Arc::clone(&pool), registry, events: events.clone() }, stop)?;
-        Ok(Self { crew, pool, events, told, stop: stop.clone() })
+        let membership = Following::begin(Membership { pool: Arc::clone(&pool), registry, events: events.clone() })?;
+        Ok(Self { crew, membership, pool, events, told })
     }
 
     /// Where it listens.
@@ -92,25 +109,52 @@ impl LoadBalancer {
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, pool, events, told, stop } = self;
-        stop.drain();
+        let Self { crew, membership, pool, events, told } = self;
         events.emit(|| Event::Stopping);
         crew.drain();
         if !crew.join(DRAIN_TIME) {
             crew.abort();
             let _ended = crew.join(END_TIME);
         }
+        // Only now: until here requests in hand may still need a server, or another one.
+        drop(membership);
         // With their last owners the events end, and then their listeners.
         drop((crew, pool, events));
         let _ended = told.recv_timeout(END_TIME);
     }
 }
 
-/// Follows the registry in a thread of its own.
-fn follow(membership: Membership, stop: &Stop) -> anyhow::Result<()> {
-    let (membership, stop) = (Arc::new(membership), stop.clone());
-    let spawned = thread::Builder::new().name("registry".into()).spawn(move || membership::follow(&membership, &stop));
-    spawned.map(drop).context("No thread for the registry")
+/// Listens where the command line says.
+fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let address = config.address();
+    TcpListener::bind(address).map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))
+}
+
+/// The file in which servers register.
+fn registry(config: &Config) -> anyhow::Result<PathBuf> {
+    let places = Places::here().context("The current folder cannot be read")?;
+    Ok(config.registry.path(&places))
+}
+
+/// The thread that follows the registry. Dropping this ends it, and the threads that speak to servers with it.
+struct Following {
+    stop: Stop,
+}
+
+impl Following {
+    fn begin(membership: Membership) -> anyhow::Result<Self> {
+        let (membership, stop) = (Arc::new(membership), Stop::new());
+        let following = Self { stop: stop.clone() };
+        let spawned =
+            thread::Builder::new().name("registry".into()).spawn(move || membership::follow(&membership, &stop));
+        spawned.map(|_| following).context("No thread for the registry")
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.drain();
+    }
 }
 
 /// The stream of events and the threads that listen to it: the terminal, and the journal if there is one. The

@@ -49,6 +49,9 @@ pub const PREFIX_LEN: usize = 32;
 /// Flag of a request that must not write, whatever its text says: duplicates and hedges carry it.
 pub const FLAG_READ_ONLY: u16 = 0x0001;
 
+/// Flag of a request that was sent before, and may have been carried out: whoever gets it looks for its record first.
+pub const FLAG_REPEATED: u16 = 0x0002;
+
 /// What a frame is. On the wire an ASCII letter: upper case asks, lower case answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -172,6 +175,18 @@ impl Prefix {
     #[must_use]
     pub fn read_only(&self) -> bool {
         self.flags & FLAG_READ_ONLY != 0
+    }
+
+    /// The same request, marked as one that was sent before.
+    #[must_use]
+    pub fn as_repeated(self) -> Self {
+        Self { flags: self.flags | FLAG_REPEATED, ..self }
+    }
+
+    /// Whether the request was sent before, and may have been carried out.
+    #[must_use]
+    pub fn repeated(&self) -> bool {
+        self.flags & FLAG_REPEATED != 0
     }
 
     /// Header and body together, in bytes.

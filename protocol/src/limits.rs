@@ -38,6 +38,20 @@ pub const RELAY_BLOCK: usize = 256 * 1024;
 /// starts anew with each block, so a fast beginning earns no credit for a stall. A peer that is slower is cut off.
 pub const BLOCK_TIME: Duration = Duration::from_secs(5);
 
+/// How long a client waits for the next byte of an answer that has begun. Longer than [`BLOCK_TIME`], because the load
+/// balancer may be looking for another server that goes on with a file in the middle of a chunk.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest outcome of a write that is recorded, and that the load balancer holds whole before it passes it on, in
+/// bytes of its rows (`RETURNING`). A longer one is refused with `too-large` and not carried out.
+pub const MAX_RECORDED: usize = 1024 * 1024;
+
+/// How long the outcome of a write is recorded, in minutes. A repeat that comes later is refused, never carried out.
+pub const RECORD_MINUTES: u64 = 24 * 60;
+
+/// How far the number of a client may lie in the future of a server's clock, in minutes, before its writes are refused.
+pub const CLOCK_SKEW_MINUTES: u64 = 10;
+
 /// How long a frame's prefix and header may take to arrive once their first byte is there: the whole of it, not
 /// the gap between two bytes. A client that sends one byte a second is cut off after this time.
 pub const HEADER_TIME: Duration = Duration::from_secs(5);

@@ -32,6 +32,11 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// Header of a `Q` frame: asks for the result of the SQL statement in its body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryRequest {
@@ -43,6 +48,10 @@ pub struct QueryRequest {
     /// How long the client is willing to wait for the first byte of the answer, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// The lowest sequence of this client number that may still be asked for: records below it can go, and requests
+    /// below it are refused. 0 says nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub low_water: u64,
 }
 
 /// Header of an `h` frame: the beginning of an answer.
@@ -60,6 +69,9 @@ pub enum Head {
     Rows {
         /// The titles of the columns.
         columns: Vec<String>,
+        /// Whether this is the recorded outcome of a write, which a repeat of the request returns to the byte.
+        #[serde(default, skip_serializing_if = "is_false")]
+        recorded: bool,
     },
     /// A statement that returns no rows was carried out and committed.
     Changed {
@@ -125,6 +137,11 @@ pub enum ErrorCode {
     Unavailable,
     /// The request was sent and its answer lost: it may have been carried out.
     UnknownOutcome,
+    /// The request is older than the records that are kept, or its client has said that it is settled: whether it
+    /// was carried out cannot be told any more, and it is not carried out now.
+    Expired,
+    /// The id was used before, for another statement.
+    IdReused,
     /// The other side speaks another version of the protocol.
     Version,
     /// What was read from a disk or a database is damaged or changed while it was read.
@@ -152,6 +169,8 @@ impl ErrorCode {
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
             Self::UnknownOutcome => "unknown-outcome",
+            Self::Expired => "expired",
+            Self::IdReused => "id-reused",
             Self::Version => "version",
             Self::Damaged => "damaged",
             Self::Internal => "internal",
@@ -197,10 +216,10 @@ impl Failure {
         Self { definite: false, ..Self::definite(code, message) }
     }
 
-    /// The same failure, said by this server.
+    /// The same failure, said by this server, at which the request was tried.
     #[must_use]
     pub fn from_server(self, server: &str) -> Self {
-        Self { server: Some(server.to_owned()), ..self }
+        Self { server: Some(server.to_owned()), attempts: self.attempts.max(1), ..self }
     }
 
     /// The same failure, with the time after which asking again makes sense.

@@ -125,9 +125,9 @@ struct Rows<'a> {
 
 impl RowSink for Rows<'_> {
     fn columns(&mut self, titles: &[String]) -> Result<(), SqlError> {
-        let mut head = Head::Rows { columns: titles.to_vec() };
+        let mut head = Head::Rows { columns: titles.to_vec(), recorded: false };
         if to_header(&head).len() > MAX_HEADER {
-            head = Head::Rows { columns: titles.iter().map(|title| shortened(title)).collect() };
+            head = Head::Rows { columns: titles.iter().map(|title| shortened(title)).collect(), recorded: false };
         }
         if to_header(&head).len() > MAX_HEADER {
             return Err(SqlError::TooLarge(format!(

@@ -71,7 +71,7 @@ impl Asking {
     /// Sends a statement and returns its id.
     pub fn send_query(&mut self, sql: &str) -> RequestId {
         let request = self.ids.next();
-        let header = to_header(&QueryRequest { request, client: "2".into(), timeout_ms: None });
+        let header = to_header(&QueryRequest { request, client: "2".into(), timeout_ms: None, low_water: 0 });
         let prefix = Prefix::new(Kind::Query, request, header.len(), sql.len());
         self.connection.send(&prefix, &header, sql.as_bytes()).unwrap();
         request
@@ -145,7 +145,7 @@ fn whole(begun: Head, end: End, rows: Vec<Vec<Value>>, file: (u64, Sha256), byte
     let server = end.server;
     match begun {
         Head::Changed { rows } => Answer::Changed { rows, server },
-        Head::Rows { columns } => {
+        Head::Rows { columns, .. } => {
             assert_eq!(end.rows, Some(rows.len() as u64));
             Answer::Rows { columns, rows, server }
         }

@@ -42,6 +42,8 @@ pub struct Connection {
     /// The timeouts that the socket has now; `None` is "not set, waits for ever".
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// How long one block of a body may take to arrive.
+    patience: Duration,
 }
 
 impl Connection {
@@ -54,7 +56,14 @@ impl Connection {
         let peer = stream.peer_addr().map_err(|e| WireError::broken(unknown, Phase::Connect, e))?;
         stream.set_nodelay(true).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout: None, write_timeout: None })
+        let (read_timeout, write_timeout, patience) = (None, None, BLOCK_TIME);
+        Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout, write_timeout, patience })
+    }
+
+    /// Waits this long for each block of a body, instead of [`BLOCK_TIME`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Connects, waiting at most this long.
@@ -140,13 +149,15 @@ impl Connection {
         Prefix::decode(bytes).ok()
     }
 
-    /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`].
+    /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`] (or what
+    /// [`Connection::with_patience`] says).
     ///
     /// # Errors
     /// If the peer is too slow, or ends before.
     pub fn read_body(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        let patience = self.patience;
         into.chunks_mut(RELAY_BLOCK).try_for_each(|block| {
-            let deadline = Deadline::after(BLOCK_TIME);
+            let deadline = Deadline::after(patience);
             self.read_exact(block, Phase::Body, Some(deadline))
         })
     }

@@ -141,7 +141,12 @@ impl Answer {
 }
 
 fn query_header() -> Vec<u8> {
-    to_header(&QueryRequest { request: RequestId { client: 9, sequence: 9 }, client: "7".into(), timeout_ms: None })
+    to_header(&QueryRequest {
+        request: RequestId { client: 9, sequence: 9 },
+        client: "7".into(),
+        timeout_ms: None,
+        low_water: 0,
+    })
 }
 
 fn file_request(name: &str) -> FileRequest {

@@ -14,7 +14,10 @@ fn the_walk_of_the_course() {
     assert_eq!((end.server.as_str(), end.size, end.sha256), ("1", Some(13), Some(sha256(b"Name,HEX,RGB\n"))));
 
     let answer = client.sql("SELECT * FROM COLORS LIMIT 3;");
-    assert_eq!(answer.head, Some(Head::Rows { columns: vec!["Name".into(), "HEX".into(), "RGB".into()] }));
+    assert_eq!(
+        answer.head,
+        Some(Head::Rows { columns: vec!["Name".into(), "HEX".into(), "RGB".into()], recorded: false })
+    );
     assert_eq!(answer.rows()[0][2], Value::Text("rgb(100,100,100)".into()));
     assert_eq!(answer.chunks[0].read::<RowsHeader>().rows, 3);
     assert_eq!(answer.end.unwrap().rows, Some(3));
@@ -86,7 +89,7 @@ fn processing_takes_its_time_and_no_more_than_the_request_has() {
     let begin = Instant::now();
     assert!(client.sql("SELECT 1").end.is_ok());
     assert!(begin.elapsed() >= Duration::from_millis(200));
-    let header = QueryRequest { request: RequestId::NONE, client: String::new(), timeout_ms: Some(20) };
+    let header = QueryRequest { request: RequestId::NONE, client: String::new(), timeout_ms: Some(20), low_water: 0 };
     let id = client.ask(Kind::Query, 0, &to_header(&header), b"SELECT 1");
     assert_eq!(client.answer(id).code(), ErrorCode::Timeout);
 }
@@ -150,7 +153,9 @@ fn rows_larger_than_a_frame_are_refused_and_long_titles_are_cut() {
     );
     let large = client.sql("SELECT 1, hex(randomblob(500000)) UNION ALL SELECT 2, hex(randomblob(500000))");
     assert_eq!((large.rows().len(), large.end.unwrap().rows), (2, Some(2)));
-    let Some(Head::Rows { columns }) = client.sql(&format!("SELECT '{}'", "x".repeat(50_000))).head else { panic!() };
+    let Some(Head::Rows { columns, .. }) = client.sql(&format!("SELECT '{}'", "x".repeat(50_000))).head else {
+        panic!()
+    };
     assert!(columns[0].len() < 100 && columns[0].ends_with('…'));
 }
 
