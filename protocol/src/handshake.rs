@@ -121,6 +121,10 @@ impl Control {
             if prefix.id == id {
                 return Ok(from_header(peer, &prefix, &self.header)?);
             }
+            // Each of them is read in time; so many of them are no answer either.
+            if deadline.has_passed() {
+                return Err(WireError::Timeout { peer, phase: Phase::Answer }.into());
+            }
         }
     }
 }
@@ -196,6 +200,22 @@ mod tests {
         let (address, thread) = server(|nonce| Identity { min_version: 7, max_version: 9, ..identity(nonce) });
         assert!(matches!(who_is_there(address, LONG), Err(HandshakeError::Version { min: 7, max: 9, .. })));
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn an_endless_stream_of_late_answers_is_no_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let flood = thread::spawn(move || {
+            let mut peer = Connection::new(Arc::new(listener.accept().unwrap().0)).unwrap();
+            let late = Alive { incarnation: 5, active: 0, draining: false };
+            while peer.send_message(Kind::Alive, RequestId::NONE, &late).is_ok() {}
+        });
+        let mut control = Control::connect(address, LONG).unwrap();
+        let error = control.heartbeat(Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(error, HandshakeError::Wire(WireError::Timeout { phase: Phase::Answer, .. })), "{error}");
+        drop(control);
+        flood.join().unwrap();
     }
 
     #[test]

@@ -8,21 +8,24 @@
 //! Every failure is a [`WireError`] that names the peer and the phase.
 
 mod error;
+mod pace;
+mod writing;
 mod readiness;
+mod header;
 
 pub use error::WireError;
+pub use header::{from_header, push_frame, to_header};
 pub use readiness::{Pending, Readable, wait_either};
 
+use self::pace::Pace;
 use crate::{
     deadline::{Deadline, Phase},
     frame::{PREFIX_LEN, Prefix},
-    limits::{BLOCK_TIME, LINGER_TIME, RELAY_BLOCK},
-    message::Failure,
+    limits::{BLOCK_TIME, HEADER_TIME},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    io::{self, IoSlice, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    io::{self, Read},
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -137,44 +140,71 @@ impl Connection {
         Err(WireError::Frame { peer: self.peer, source: crate::frame::FrameError::Magic(bytes) })
     }
 
-    /// Looks at the next frame's prefix without taking it. `None` if it is not there whole, is none, or the peer has
-    /// ended. To be called when [`wait_either`] has said that something came: it reads once, and would otherwise
-    /// wait for as long as [`HEADER_TIME`](crate::limits::HEADER_TIME).
+    /// Looks at the next frame's prefix without taking it, and without waiting. `None` if it is not there whole, is
+    /// none, or the peer has ended.
     pub fn peek_prefix(&mut self) -> Option<Prefix> {
-        if self.end - self.start < PREFIX_LEN {
-            let deadline = Deadline::after(crate::limits::HEADER_TIME);
-            self.fill(Phase::Idle, Some(deadline)).ok()?;
+        if !self.has_come(PREFIX_LEN) {
+            return None;
         }
         let bytes = self.buffer[self.start..self.end].first_chunk::<PREFIX_LEN>()?;
         Prefix::decode(bytes).ok()
     }
 
-    /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`] (or what
-    /// [`Connection::with_patience`] says).
+    /// Takes the next frame and drops it, if it is there whole and is `wanted`; says whether it was. Never waits. A
+    /// frame that is larger than a few KiB is never taken so.
+    pub fn take_if(&mut self, wanted: impl FnOnce(&Prefix) -> bool) -> bool {
+        let Some(prefix) = self.peek_prefix().filter(wanted) else { return false };
+        let len = PREFIX_LEN + prefix.rest_len();
+        let taken = len <= BUFFER && self.has_come(len);
+        if taken {
+            self.start += len;
+        }
+        taken
+    }
+
+    /// Whether this many bytes (at most [`BUFFER`]) have come; what has is then in the buffer.
+    fn has_come(&mut self, len: usize) -> bool {
+        while self.end - self.start < len {
+            // The look says that a read will not wait.
+            let something = self.peek_socket() == Pending::Bytes;
+            if !something || !matches!(self.fill(Phase::Idle, Some(Deadline::after(HEADER_TIME))), Ok(1..)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads exactly this many bytes of a body, giving each [`RELAY_BLOCK`](crate::limits::RELAY_BLOCK) of them
+    /// [`BLOCK_TIME`].
     ///
     /// # Errors
     /// If the peer is too slow, or ends before.
     pub fn read_body(&mut self, into: &mut [u8]) -> Result<(), WireError> {
-        let patience = self.patience;
-        into.chunks_mut(RELAY_BLOCK).try_for_each(|block| {
-            let deadline = Deadline::after(patience);
-            self.read_exact(block, Phase::Body, Some(deadline))
-        })
+        let mut pace = Pace::begin(self.patience);
+        let mut filled = 0;
+        while filled < into.len() {
+            let part = pace.left().min(into.len() - filled);
+            self.read_exact(&mut into[filled..filled + part], Phase::Body, Some(pace.deadline()))?;
+            pace.passed(part);
+            filled += part;
+        }
+        Ok(())
     }
 
     /// Reads a body of this length behind what `into` holds. Memory is taken as the bytes arrive, not as the
-    /// length claims.
+    /// length claims: at first a little, then as much again as there is.
     ///
     /// # Errors
     /// As [`Connection::read_body`].
     pub fn append_body(&mut self, len: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-        let mut left = len;
-        while left > 0 {
-            let block = left.min(RELAY_BLOCK);
+        let mut pace = Pace::begin(self.patience);
+        let (begin, whole) = (into.len(), into.len() + len);
+        while into.len() < whole {
             let at = into.len();
-            into.resize(at + block, 0);
-            self.read_body(&mut into[at..])?;
-            left -= block;
+            let part = (at - begin).max(BUFFER).min(pace.left()).min(whole - at);
+            into.resize(at + part, 0);
+            self.read_exact(&mut into[at..], Phase::Body, Some(pace.deadline()))?;
+            pace.passed(part);
         }
         Ok(())
     }
@@ -184,11 +214,27 @@ impl Connection {
     /// # Errors
     /// As [`Connection::read_body`].
     pub fn skip_body(&mut self, len: usize) -> Result<(), WireError> {
+        let mut pace = Pace::begin(self.patience);
+        let mut left = len;
+        while left > 0 {
+            let part = pace.left().min(left);
+            self.skip_until(part, pace.deadline())?;
+            pace.passed(part);
+            left -= part;
+        }
+        Ok(())
+    }
+
+    /// Reads this many bytes of a body and drops them, all before this deadline.
+    ///
+    /// # Errors
+    /// If the peer is too slow, or ends before.
+    pub fn skip_until(&mut self, len: usize, deadline: Deadline) -> Result<(), WireError> {
         let mut scratch = [0; BUFFER];
         let mut left = len;
         while left > 0 {
             let part = left.min(BUFFER);
-            self.read_body(&mut scratch[..part])?;
+            self.read_exact(&mut scratch[..part], Phase::Body, Some(deadline))?;
             left -= part;
         }
         Ok(())
@@ -268,91 +314,6 @@ impl Connection {
             },
         }
     }
-
-    // ---------------------------------------------------------------------------------------------- writing
-
-    /// Sends one frame: prefix, header and body in one write.
-    ///
-    /// An error means that the frame was *not* sent whole, so the peer cannot have acted on it.
-    ///
-    /// # Errors
-    /// If the peer does not take the frame in time, or is gone.
-    pub fn send(&mut self, prefix: &Prefix, header: &[u8], body: &[u8]) -> Result<(), WireError> {
-        debug_assert_eq!((prefix.header_len as usize, prefix.body_len as usize), (header.len(), body.len()));
-        let prefix = prefix.encode();
-        let mut parts = [IoSlice::new(&prefix), IoSlice::new(header), IoSlice::new(body)];
-        self.write_all(&mut parts)
-    }
-
-    /// Sends a frame without a body whose header is this message.
-    ///
-    /// # Errors
-    /// As [`Connection::send`].
-    pub fn send_message<M: Serialize>(
-        &mut self,
-        kind: crate::frame::Kind,
-        id: crate::id::RequestId,
-        message: &M,
-    ) -> Result<(), WireError> {
-        let header = to_header(message);
-        self.send(&Prefix::new(kind, id, header.len(), 0), &header, &[])
-    }
-
-    /// Sends bytes that are whole frames already, or a part of a body.
-    ///
-    /// # Errors
-    /// As [`Connection::send`].
-    pub fn send_raw(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        self.write_all(&mut [IoSlice::new(bytes)])
-    }
-
-    /// Writes all parts, giving each [`RELAY_BLOCK`] of them [`BLOCK_TIME`].
-    fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<(), WireError> {
-        let mut deadline = Deadline::after(BLOCK_TIME);
-        let mut in_block = 0;
-        IoSlice::advance_slices(&mut parts, 0); // Drops empty parts at the front.
-        while !parts.is_empty() {
-            let slice = self.slice(Some(deadline), Phase::Send)?;
-            if slice != self.write_timeout {
-                self.stream.set_write_timeout(slice).map_err(|e| WireError::broken(self.peer, Phase::Send, e))?;
-                self.write_timeout = slice;
-            }
-            match (&*self.stream).write_vectored(parts) {
-                Ok(0) => return Err(WireError::closed(self.peer, Phase::Send)),
-                Ok(n) => {
-                    IoSlice::advance_slices(&mut parts, n);
-                    in_block += n;
-                    if in_block >= RELAY_BLOCK {
-                        in_block = 0;
-                        deadline = Deadline::after(BLOCK_TIME);
-                    }
-                }
-                Err(e) if is_wait_over(&e) => {}
-                Err(e) => return Err(WireError::broken(self.peer, Phase::Send, e)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells the peer why the connection ends, and ends it: sends the failure, then reads and drops what the peer
-    /// has sent meanwhile (for [`LINGER_TIME`] at most), because a socket closed with unread bytes is reset, and a
-    /// reset may overtake the error.
-    pub fn close_with(mut self, id: crate::id::RequestId, failure: &Failure) {
-        if self.send_message(crate::frame::Kind::Error, id, failure).is_ok() {
-            self.linger();
-        }
-    }
-
-    /// Ends the sending side, then reads and drops what still comes, for [`LINGER_TIME`] at most.
-    fn linger(&mut self) {
-        let deadline = Some(Deadline::after(LINGER_TIME));
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        self.start = 0;
-        self.end = 0;
-        while let Ok(1..) = self.read_socket(Target::Buffer, Phase::Body, deadline) {}
-    }
 }
 
 enum Target<'a> {
@@ -363,28 +324,6 @@ enum Target<'a> {
 /// A socket timeout is `WouldBlock` on Unix and `TimedOut` on Windows; a signal interrupts either.
 fn is_wait_over(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-}
-
-/// The JSON of a header.
-#[must_use]
-pub fn to_header<M: Serialize>(message: &M) -> Vec<u8> {
-    // Our messages are structs of texts and numbers; serializing them into memory has no way to fail.
-    serde_json::to_vec(message).unwrap_or_default()
-}
-
-/// Reads the JSON of a header.
-///
-/// # Errors
-/// [`WireError::Header`], which says what is wrong with it.
-pub fn from_header<M: DeserializeOwned>(peer: SocketAddr, prefix: &Prefix, header: &[u8]) -> Result<M, WireError> {
-    serde_json::from_slice(header).map_err(|source| WireError::Header { peer, kind: prefix.kind, source })
-}
-
-/// Appends a whole frame to bytes that will be sent together with [`Connection::send_raw`].
-pub fn push_frame(out: &mut Vec<u8>, kind: crate::frame::Kind, id: crate::id::RequestId, header: &[u8], body: &[u8]) {
-    out.extend_from_slice(&Prefix::new(kind, id, header.len(), body.len()).encode());
-    out.extend_from_slice(header);
-    out.extend_from_slice(body);
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Connection {
     }
 
     #[cfg(unix)]
-    fn peek_socket(&self) -> Pending {
+    pub(super) fn peek_socket(&self) -> Pending {
         use rustix::net::{RecvFlags, recv};
         let mut byte = [0_u8; 1];
         match recv(&*self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
@@ -52,7 +52,7 @@ impl Connection {
     }
 
     #[cfg(not(unix))]
-    fn peek_socket(&self) -> Pending {
+    pub(super) fn peek_socket(&self) -> Pending {
         let mut byte = [0_u8; 1];
         if self.stream.set_nonblocking(true).is_err() {
             return Pending::Gone;

@@ -5,8 +5,9 @@ use crate::{
     frame::{FrameError, Kind, MAGIC},
     id::RequestId,
     limits::HEADER_TIME,
+    message::{ErrorCode, Failure},
 };
-use std::{net::TcpListener, thread, time::Instant};
+use std::{io::Write, net::TcpListener, thread, time::Instant};
 
 const ID: RequestId = RequestId { client: 7, sequence: 9 };
 
@@ -164,6 +165,36 @@ fn a_look_tells_silence_bytes_and_an_end_apart() {
 }
 
 #[test]
+fn a_frame_is_taken_ahead_only_if_it_is_there_whole_and_wanted() {
+    let (mut connection, mut raw) = pair();
+    let bytes = frame(b"{}", b"SELECT 1");
+    let begin = Instant::now();
+    for cut in 0..bytes.len() {
+        assert!(!connection.take_if(|_| true), "cut at {cut}");
+        raw.write_all(&bytes[cut..=cut]).unwrap();
+        assert!(connection.wait_readable(soon().unwrap()).unwrap());
+    }
+    assert!(begin.elapsed() < HEADER_TIME, "a look must not wait");
+    assert!(!connection.take_if(|prefix| prefix.kind == Kind::Cancel));
+    // The last byte may still be on its way.
+    while !connection.take_if(|prefix| prefix.kind == Kind::Query && prefix.id == ID) {}
+    raw.write_all(&bytes).unwrap();
+    assert!(receive(&mut connection, HEADER_TIME).unwrap().is_some(), "the next one is untouched");
+    drop(raw);
+    assert!(connection.wait_readable(soon().unwrap()).unwrap());
+    assert!(!connection.take_if(|_| true), "the peer has ended");
+}
+
+#[test]
+fn a_claimed_length_takes_no_memory_before_bytes_come() {
+    let (mut connection, raw) = pair();
+    let mut body = Vec::new();
+    drop(raw);
+    connection.append_body(crate::limits::MAX_BODY, &mut body).unwrap_err();
+    assert!(body.capacity() <= 2 * BUFFER, "{} bytes", body.capacity());
+}
+
+#[test]
 fn of_two_connections_the_one_that_speaks_is_named() {
     let (first, _raw_first) = pair();
     let (second, raw_second) = pair();
@@ -180,7 +211,7 @@ fn an_error_reaches_a_peer_that_has_sent_more_than_was_read() {
     let mut other = Connection::new(Arc::new(raw)).unwrap();
     other.send_raw(&vec![0; 100_000]).unwrap();
     let closing = thread::spawn(move || {
-        connection.close_with(ID, &Failure::definite(crate::message::ErrorCode::BadRequest, "No."));
+        connection.close_with(ID, &Failure::definite(ErrorCode::BadRequest, "No."));
     });
     let mut header = Vec::new();
     let prefix = other.next(&mut header, Phase::Answer, soon(), HEADER_TIME).unwrap().unwrap();
