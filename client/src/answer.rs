@@ -11,7 +11,7 @@
 //!            ┌─ head(file) ─ data* ─ end
 //!  begin ────┼─ head(rows) ─ data* ─ end          an error may stand in place of any of these,
 //!            ├─ head(changed) ────── end          and then the answer is over
-//!            └─ servers
+//!            └─ servers, or pong
 //! ```
 //!
 //! What is worth showing goes to a [`Sink`] at once, row by row, so that an answer of any length needs the memory of
@@ -24,7 +24,7 @@ use protocol::{
     frame::Kind,
     id::RequestId,
     limits::MAX_COLUMNS,
-    message::{End, Failure, Head, ServerStatus, read_rows},
+    message::{ChunkHeader, End, Failure, Head, ServerStatus, read_rows},
     value::Value,
 };
 use serde::de::DeserializeOwned;
@@ -34,20 +34,25 @@ use serde::de::DeserializeOwned;
 pub enum Part<'a> {
     /// A file of this many bytes begins.
     File(u64),
-    /// The next bytes of the file.
-    Chunk(&'a [u8]),
+    /// The next bytes of the file, and the SHA-256 (hexadecimal) of all of it up to their end.
+    Chunk(&'a [u8], &'a str),
     /// Rows under these titles begin.
     Columns(Vec<String>),
     /// The next row; as many values as titles.
     Row(Vec<Value>),
     /// A statement was carried out and touched this many rows.
     Changed(u64),
+    /// A ping came back.
+    Pong,
     /// The load balancer's list.
     Servers(Vec<ServerStatus>),
 }
 
 /// Where the pieces of an answer go.
 pub trait Sink {
+    /// The request is about to be sent: the connection is there, and what follows is the way there and back.
+    fn sending(&mut self) {}
+
     /// Takes the next piece.
     ///
     /// # Errors
@@ -154,6 +159,7 @@ enum State {
 enum Asked {
     File,
     Query,
+    Ping,
     Servers,
 }
 
@@ -164,6 +170,7 @@ impl Answer {
         let asked = match request {
             Request::File(_) => Asked::File,
             Request::Query(_) => Asked::Query,
+            Request::Ping => Asked::Ping,
             Request::Servers => Asked::Servers,
         };
         Self { state: State::Begin(asked) }
@@ -186,13 +193,16 @@ impl Answer {
             (_, Kind::Error) => Ok(Step::Failed(json(kind, header)?)),
             (State::Begin(Asked::Servers), Kind::ServerList) => {
                 sink.take(Part::Servers(json(kind, body)?))?;
-                let end = End::default();
-                sink.end(&end)?;
-                Ok(Step::Complete(end))
+                whole(sink)
+            }
+            (State::Begin(Asked::Ping), Kind::Pong) => {
+                sink.take(Part::Pong)?;
+                whole(sink)
             }
             (State::Begin(asked), Kind::Head) => self.head(asked, json(kind, header)?, sink),
             (State::File, Kind::Data) => {
-                sink.take(Part::Chunk(body))?;
+                let ChunkHeader { sha256 } = json(kind, header)?;
+                sink.take(Part::Chunk(body, &sha256))?;
                 self.state = State::File;
                 Ok(Step::GoesOn)
             }
@@ -235,6 +245,13 @@ impl Answer {
     }
 }
 
+/// An answer of one frame is complete with it.
+fn whole(sink: &mut dyn Sink) -> Result<Step, StepError> {
+    let end = End::default();
+    sink.end(&end)?;
+    Ok(Step::Complete(end))
+}
+
 /// Gives the rows of one frame to the sink, and says how many they were.
 fn rows(columns: usize, header: &[u8], body: &[u8], sink: &mut dyn Sink) -> Result<u64, StepError> {
     let announced = json::<protocol::message::RowsHeader>(Kind::Data, header)?.rows;
@@ -268,131 +285,4 @@ fn json<M: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<M, BadAnswer> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Writes down what it is given.
-    #[derive(Default)]
-    struct Notes(Vec<String>);
-
-    impl Sink for Notes {
-        fn take(&mut self, part: Part<'_>) -> Result<(), SinkError> {
-            self.0.push(format!("{part:?}"));
-            Ok(())
-        }
-
-        fn foreign(&mut self, request: RequestId) {
-            self.0.push(format!("foreign {request}"));
-        }
-
-        fn end(&mut self, end: &End) -> Result<(), SinkError> {
-            self.0.push(format!("end of {}", end.server));
-            Ok(())
-        }
-    }
-
-    type Frame = (Kind, &'static str, &'static str);
-
-    const ROWS: Frame = (Kind::Head, r#"{"type":"rows","columns":["a","b"]}"#, "");
-    const FILE: Frame = (Kind::Head, r#"{"type":"file","name":"x","size":3}"#, "");
-    const CHANGED: Frame = (Kind::Head, r#"{"type":"changed","rows":2}"#, "");
-    const BATCH: Frame = (Kind::Data, r#"{"rows":2}"#, "[1,null]\n[\"x\",2.5]\n");
-    const CHUNK: Frame = (Kind::Data, r#"{"sha256":"00"}"#, "abc");
-    const END: Frame = (Kind::End, r#"{"server":"2"}"#, "");
-    const END_OF_FILE: Frame = (Kind::End, r#"{"server":"2","sha256":"00","size":3}"#, "");
-    const ERROR: Frame = (Kind::Error, r#"{"code":"sql-error","message":"No.","definite":true}"#, "");
-
-    fn play(request: &Request, frames: &[Frame]) -> (Vec<String>, Result<Step, StepError>) {
-        let mut answer = Answer::to(request);
-        let mut notes = Notes::default();
-        let mut last = Ok(Step::GoesOn);
-        for (kind, header, body) in frames {
-            last = answer.step(*kind, header.as_bytes(), body.as_bytes(), &mut notes);
-            if last.is_err() {
-                break;
-            }
-        }
-        (notes.0, last)
-    }
-
-    fn query() -> Request {
-        Request::Query("SELECT".into())
-    }
-
-    fn file() -> Request {
-        Request::File("x".into())
-    }
-
-    fn refusal(request: &Request, frames: &[Frame]) -> String {
-        match play(request, frames) {
-            (_, Err(error)) => error.to_string(),
-            (notes, Ok(step)) => panic!("{frames:?} gave {notes:?} and {step:?}"),
-        }
-    }
-
-    #[test]
-    fn rows_are_passed_on_one_by_one() {
-        let (notes, last) = play(&query(), &[ROWS, BATCH, BATCH, END]);
-        assert!(matches!(last, Ok(Step::Complete(End { server, .. })) if server == "2"));
-        assert_eq!(notes.len(), 6);
-        assert_eq!(notes[1], "Row([Integer(1), Null])");
-        let (notes, _) = play(&query(), &[CHANGED, END]);
-        assert_eq!(notes, ["Changed(2)", "end of 2"]);
-    }
-
-    #[test]
-    fn a_file_is_passed_on_chunk_by_chunk() {
-        let (notes, last) = play(&file(), &[FILE, CHUNK, END_OF_FILE]);
-        assert!(matches!(last, Ok(Step::Complete(_))));
-        assert_eq!(notes, ["File(3)", "Chunk([97, 98, 99])", "end of 2"]);
-        assert!(refusal(&file(), &[FILE, CHUNK, END]).contains("without the SHA-256"));
-    }
-
-    #[test]
-    fn an_error_may_come_at_any_time_and_ends_it() {
-        for frames in [&[ERROR][..], &[ROWS, ERROR], &[ROWS, BATCH, ERROR]] {
-            assert!(matches!(play(&query(), frames).1, Ok(Step::Failed(_))), "{frames:?}");
-        }
-        assert!(refusal(&query(), &[ROWS, ERROR, END]).contains("End where none may be"));
-    }
-
-    #[test]
-    fn frames_out_of_order_are_refused() {
-        for frames in [&[BATCH][..], &[END], &[ROWS, ROWS], &[CHANGED, BATCH], &[ROWS, END, BATCH], &[FILE]] {
-            assert!(refusal(&query(), frames).contains("where none may be"), "{frames:?}");
-        }
-        for frames in [&[ROWS][..], &[CHANGED], &[CHUNK], &[FILE, FILE]] {
-            assert!(refusal(&file(), frames).contains("where none may be"), "{frames:?}");
-        }
-        for kind in [Kind::Query, Kind::Pong, Kind::ServerList, Kind::Identity, Kind::Cancel] {
-            assert!(refusal(&query(), &[(kind, "{}", "[]")]).contains("where none may be"), "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn rows_that_do_not_fit_are_refused() {
-        let batch = |header, body| refusal(&query(), &[ROWS, (Kind::Data, header, body)]);
-        assert!(batch(r#"{"rows":1}"#, "[1]\n").contains("2 columns, but a row of 1 values"));
-        assert!(batch(r#"{"rows":2}"#, "[1,2]\n").contains("2 rows were announced, but 1 came"));
-        assert!(batch(r#"{"rows":1}"#, "[1,true]\n").contains("cannot be read"));
-        assert!(batch("", "[1,2]\n").contains("cannot be read"));
-        let end = (Kind::End, r#"{"server":"2","rows":7}"#, "");
-        assert!(refusal(&query(), &[ROWS, BATCH, end]).contains("7 rows were announced, but 2 came"));
-    }
-
-    #[test]
-    fn two_thousand_columns_are_enough() {
-        let head =
-            |n: usize| serde_json::to_vec(&Head::Rows { columns: vec![String::new(); n], recorded: false }).unwrap();
-        let step = |n| Answer::to(&query()).step(Kind::Head, &head(n), b"", &mut Notes::default());
-        assert!(step(MAX_COLUMNS).is_ok());
-        assert!(matches!(step(MAX_COLUMNS + 1), Err(StepError::Bad(BadAnswer::Columns(2001)))));
-    }
-
-    #[test]
-    fn the_list_of_servers_is_one_frame() {
-        let (notes, last) = play(&Request::Servers, &[(Kind::ServerList, "", "[]")]);
-        assert_eq!((notes[0].as_str(), matches!(last, Ok(Step::Complete(_)))), ("Servers([])", true));
-        assert!(refusal(&Request::Servers, &[(Kind::ServerList, "", "{")]).contains("cannot be read"));
-    }
-}
+mod tests;

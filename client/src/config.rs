@@ -1,11 +1,16 @@
 //! The command line, and what it comes to: raw arguments → validated configuration.
 
-use crate::{exchange::Link, render::Format};
-use clap::Parser;
+use crate::{
+    link::Link,
+    render::Format,
+    request::{Line, Request, understand},
+};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use protocol::{
     flags::{
         BalancerFlag, ConnectTimeoutFlag, LifelineFlag, QuietFlag, ReceivedFlag, RequestTimeoutFlag, parse_client_id,
     },
+    id::RequestId,
     lifeline::LifelineAddress,
     places::Places,
 };
@@ -18,6 +23,7 @@ const AFTER_HELP: &str = "\
 Requests:
   file NAME    receive a file; the rest of the line is its name
   \\servers     the servers, as the load balancer sees them
+  \\ping        one ping to a server and back, and its time in microseconds
   \\help  \\timing  \\quit
   anything else is SQL; at the prompt it goes on to its ';' or to an empty line
 
@@ -26,10 +32,14 @@ Without a request on the command line, requests are typed at a prompt; from a pi
 Status: 0 all done; 1 a request was refused or failed for certain; 2 wrong usage; 3 the outcome of a request \
 is unknown; of several requests the worst. The prompt, which has shown each error, ends with 0.
 
+`client load …` is another program: it generates load and measures it, see `client load --help`. (A client whose \
+id is to be \"load\" is started with `client -- load`.)
+
 Examples:
   client 1
   client 1 \"file colors.csv\" \"SELECT * FROM COLORS LIMIT 3\"
-  client 1 --format json < requests.txt";
+  client 1 --format json < requests.txt
+  client 1 --request-id 6f1d3a9c00b7e214-0000000000000003 \"INSERT INTO NOTES VALUES ('once')\"";
 
 /// Asks a load balancer for files and SQL results.
 #[derive(Debug, Parser)]
@@ -46,6 +56,11 @@ pub struct Args {
     /// End after one request
     #[arg(long)]
     once: bool,
+
+    /// Ask again for the outcome of a request, under the id that was printed with its error: what was carried out is
+    /// not carried out again, what was not is carried out now. Needs that one request on the command line
+    #[arg(long, value_name = "ID", requires = "requests")]
+    request_id: Option<RequestId>,
 
     /// How answers are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -83,6 +98,8 @@ pub struct Config {
     pub requests: Vec<String>,
     /// Whether to end after one request.
     pub once: bool,
+    /// The id under which the only request of the command line was sent before.
+    pub again: Option<RequestId>,
     /// How answers are printed.
     pub format: Format,
     /// Where files arrive.
@@ -96,6 +113,24 @@ pub struct Config {
 }
 
 impl Args {
+    /// Whether the arguments make sense together.
+    ///
+    /// # Errors
+    /// A usage error that says what is missing.
+    pub fn check(&self) -> Result<(), clap::Error> {
+        if self.request_id.is_none() {
+            return Ok(());
+        }
+        let wrong = match joined(self.requests.clone()).as_slice() {
+            [request] => match understand(request) {
+                Ok(Line::Request(Request::File(_) | Request::Query(_))) => return Ok(()),
+                _ => "Only a statement or a file can be asked for again with --request-id.",
+            },
+            _ => "--request-id stands for one request: name exactly one on the command line, in quotes.",
+        };
+        Err(Self::command().error(ErrorKind::WrongNumberOfValues, wrong))
+    }
+
     /// What the arguments come to, started in the current folder.
     ///
     /// # Errors
@@ -112,6 +147,7 @@ impl Args {
             history: self.history.or(usual_history),
             requests: joined(self.requests),
             once: self.once,
+            again: self.request_id,
             format: self.format,
             quiet: self.quiet.quiet,
             lifeline: self.lifeline.lifeline,
@@ -137,7 +173,6 @@ fn joined(requests: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
     use std::time::Duration;
 
     fn config(line: &[&str]) -> Result<Config, String> {
@@ -179,6 +214,22 @@ mod tests {
         assert_eq!(requests(&["1", "file a b", "SELECT 1"]), ["file a b", "SELECT 1"]);
         assert_eq!(requests(&["1", "file", "a", "b.csv"]), ["file a b.csv"]);
         assert_eq!(requests(&["1", "file"]), ["file"]);
+    }
+
+    #[test]
+    fn an_id_is_asked_again_with_exactly_one_request() {
+        const ID: &str = "5f1d3a9c00b7e214-0000000000000001";
+        let check = |line: &[&str]| {
+            let args = Args::try_parse_from(["client", "1"].iter().chain(line))?;
+            args.check().map(|()| args.request_id)
+        };
+        assert_eq!(check(&["--request-id", ID, "INSERT"]).unwrap(), Some(ID.parse().unwrap()));
+        assert!(check(&["--request-id", ID, "file", "a b"]).is_ok());
+        assert!(check(&["INSERT", "SELECT"]).unwrap().is_none());
+        for wrong in [&["--request-id", ID][..], &["--request-id", ID, "A", "B"], &["--request-id", "7", "A"]] {
+            assert_eq!(check(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        assert!(check(&["--request-id", ID, "\\servers"]).unwrap_err().to_string().contains("Only a statement"));
     }
 
     #[test]

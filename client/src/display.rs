@@ -38,14 +38,16 @@ pub(crate) struct Display<'a> {
     pub(crate) titles: Vec<String>,
     foreign_told: bool,
     started: Instant,
+    sent: Instant,
     incoming: Option<(Incoming, ProgressBar)>,
 }
 
 impl<'a> Display<'a> {
     pub(crate) fn new(voice: &'a mut Voice, render: Box<dyn Render>, inbox: &'a Inbox) -> Self {
-        let (titles, started) = (Vec::new(), Instant::now());
-        let (file, bar_wanted, for_programs, foreign_told) = ("", false, false, false);
-        Self { voice, render, inbox, file, bar_wanted, for_programs, titles, foreign_told, started, incoming: None }
+        let (titles, started, file) = (Vec::new(), Instant::now(), "");
+        let (bar_wanted, for_programs, foreign_told) = (false, false, false);
+        let (sent, incoming) = (started, None);
+        Self { voice, render, inbox, file, bar_wanted, for_programs, titles, foreign_told, started, sent, incoming }
     }
 
     /// Since the request was sent.
@@ -80,6 +82,16 @@ impl<'a> Display<'a> {
         Ok(())
     }
 
+    fn pong(&mut self) -> io::Result<()> {
+        let microseconds = self.sent.elapsed().as_nanos() as f64 / 1000.0;
+        let page = self.voice.page();
+        if !self.for_programs {
+            return writeln!(page, "Pong after {microseconds:.1} µs");
+        }
+        self.render.columns(page, vec!["microseconds".to_owned()])?;
+        self.render.row(page, vec![Value::Real(microseconds)])
+    }
+
     /// People see the reasons only where there are any; programs find the same columns each time.
     fn servers(&mut self, servers: Vec<ServerStatus>) -> io::Result<()> {
         let reasons = self.for_programs || servers.iter().any(|server| server.reason.is_some());
@@ -95,12 +107,17 @@ impl<'a> Display<'a> {
 }
 
 impl Sink for Display<'_> {
+    fn sending(&mut self) {
+        self.sent = Instant::now();
+    }
+
     fn take(&mut self, part: Part<'_>) -> Result<(), SinkError> {
         match part {
             Part::File(size) => self.begin_file(size)?,
-            Part::Chunk(bytes) => {
+            Part::Chunk(bytes, sha256) => {
                 if let Some((incoming, bar)) = &mut self.incoming {
                     incoming.write(bytes)?;
+                    incoming.check(sha256)?;
                     bar.inc(bytes.len() as u64);
                 }
             }
@@ -110,6 +127,7 @@ impl Sink for Display<'_> {
             }
             Part::Row(row) => self.render.row(self.voice.page(), row)?,
             Part::Changed(rows) => self.render.changed(self.voice.page(), rows)?,
+            Part::Pong => self.pong()?,
             Part::Servers(servers) => self.servers(servers)?,
         }
         Ok(())

@@ -2,7 +2,9 @@
 
 use crate::{
     answer::{BadAnswer, SinkError, StepError},
+    link::Ticket,
     received::ReceiveError,
+    request::Request,
 };
 use protocol::{
     id::RequestId,
@@ -95,11 +97,21 @@ impl Error {
             Self::Late { .. } => ErrorCode::Timeout,
             Self::Abandoned(_) => ErrorCode::Cancelled,
             Self::BadAnswer { .. } => ErrorCode::Internal,
-            Self::Receive(ReceiveError::Size { .. } | ReceiveError::Digest { .. }) => ErrorCode::Damaged,
+            Self::Receive(ReceiveError::Size { .. } | ReceiveError::Digest { .. } | ReceiveError::Chunk { .. }) => {
+                ErrorCode::Damaged
+            }
             Self::Failed(failure) => failure.code,
             Self::Receive(_) | Self::Output(_) => ErrorCode::Other,
         }
     }
+}
+
+/// Whether a failure with this code is what came of the statement, now and each time; as opposed to a failure to
+/// reach somebody who knows.
+#[must_use]
+pub fn is_outcome(code: ErrorCode) -> bool {
+    use ErrorCode::{BadRequest, Forbidden, IdReused, SqlError, TooLarge};
+    matches!(code, SqlError | Forbidden | BadRequest | TooLarge | IdReused)
 }
 
 /// A request that was not answered.
@@ -109,15 +121,29 @@ pub struct Failed {
     pub request: RequestId,
     /// Whether it could have changed something: then losing its answer leaves its outcome open.
     pub may_change_something: bool,
+    /// Whether it had been sent before: then a refusal says nothing about what came of it then.
+    pub repeated: bool,
     /// What happened.
     pub error: Error,
 }
 
 impl Failed {
-    /// Whether the request surely has no effect. A file that did not arrive has none, whatever happened on the way.
+    /// This request failed in this way.
+    #[must_use]
+    pub fn new(ticket: Ticket, request: &Request, error: Error) -> Self {
+        let (may_change_something, repeated) = (request.may_change_something(), ticket.repeated);
+        Self { request: ticket.id, may_change_something, repeated, error }
+    }
+
+    /// Whether the request surely has no effect. A file that did not arrive has none, whatever happened on the way. Of
+    /// a request that had been sent before, only its recorded outcome is certain.
     #[must_use]
     pub fn is_definite(&self) -> bool {
-        !self.may_change_something || self.error.is_definite()
+        match (&self.error, self.may_change_something) {
+            (_, false) => true,
+            (Error::Failed(failure), true) if self.repeated => failure.definite && is_outcome(failure.code),
+            (error, true) => !self.repeated && error.is_definite(),
+        }
     }
 
     /// The failure as a frame would tell it.
@@ -139,7 +165,7 @@ mod tests {
     use protocol::deadline::Phase;
 
     fn failed(may_change_something: bool, error: Error) -> Failure {
-        Failed { request: RequestId::NONE, may_change_something, error }.to_failure()
+        Failed { request: RequestId::NONE, may_change_something, repeated: false, error }.to_failure()
     }
 
     fn peer() -> SocketAddr {
@@ -165,6 +191,22 @@ mod tests {
         let said = Failure::indefinite(ErrorCode::Timeout, "Too late.").from_server("2").retry_after_ms(7);
         assert_eq!(failed(true, Error::Failed(said.clone())), said);
         assert!(failed(false, Error::Failed(said)).definite, "a file that did not come changed nothing");
+    }
+
+    #[test]
+    fn a_refusal_of_a_repeat_does_not_settle_what_was_sent_before() {
+        let repeated = |error| {
+            Failed { request: RequestId::NONE, may_change_something: true, repeated: true, error }.to_failure().definite
+        };
+        let said = |code| Error::Failed(Failure::definite(code, "No."));
+        for code in [ErrorCode::Busy, ErrorCode::Draining, ErrorCode::Unavailable, ErrorCode::Timeout] {
+            assert!(!repeated(said(code)), "{code}");
+        }
+        for code in [ErrorCode::SqlError, ErrorCode::Forbidden, ErrorCode::IdReused] {
+            assert!(repeated(said(code)), "{code}");
+        }
+        assert!(!repeated(Error::NotSent(closed())));
+        assert!(!repeated(Error::Failed(Failure::indefinite(ErrorCode::Expired, "Too old."))));
     }
 
     #[test]

@@ -12,6 +12,10 @@
 //! | sent, nothing of the answer came | once more | outcome unknown: the user decides |
 //! | in the middle of the answer | an error, nothing kept | outcome unknown |
 //!
+//! What the user can decide: to ask again *under the same id*. Then whoever has carried it out finds the record of
+//! that, and returns it; nobody carries it out twice. A statement also says up to which one its client knows the
+//! outcomes (the low-water mark), so that older records need not be kept.
+//!
 //! Each answer must carry the id of its request. One with another id is dropped and reported, never shown.
 //!
 //! **Time.** The load balancer is told how long the client is willing to wait, and ends the request itself; the
@@ -22,19 +26,20 @@ use crate::{
     answer::{Answer, Sink, Step},
     error::{Error, Failed},
     interrupt::Bell,
+    link::{Link, Ticket},
     request::Request,
 };
 use protocol::{
     deadline::{Deadline, Phase},
-    frame::{Kind, Prefix},
-    id::{IdSource, RequestId},
+    frame::Kind,
+    id::{ClientIds, RequestId},
     limits::HEADER_TIME,
-    message::{End, ErrorCode, FileRequest, QueryRequest},
-    wire::{Connection, Pending, WireError, to_header, wait_either},
+    message::{End, ErrorCode},
+    wire::{Connection, Pending, WireError, wait_either},
 };
 use std::{
-    net::{Shutdown, SocketAddr},
-    time::Duration,
+    net::Shutdown,
+    time::{Duration, SystemTime},
 };
 
 /// How much longer than the load balancer the client waits.
@@ -43,24 +48,11 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// How long the confirmation of a request that was taken back may take.
 pub const CANCEL_TIME: Duration = Duration::from_secs(2);
 
-/// Where the load balancer is, and how long to wait for it.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// The id of this client, as it was typed.
-    pub client: String,
-    /// The load balancer.
-    pub balancer: SocketAddr,
-    /// How long it may take to accept a connection.
-    pub connect_timeout: Duration,
-    /// How long it may take to begin an answer.
-    pub request_timeout: Duration,
-}
-
 /// One user's exchange with the load balancer. Requests are sent one after the other.
 #[derive(Debug)]
 pub struct Exchange {
     link: Link,
-    ids: IdSource,
+    ids: ClientIds,
     bell: Option<Bell>,
     kept: Option<Connection>,
     interrupted: bool,
@@ -89,14 +81,20 @@ impl Exchange {
     /// An exchange whose requests can be taken back with the bell, if there is one. Connects with the first request.
     #[must_use]
     pub fn new(link: Link, bell: Option<Bell>) -> Self {
-        let ids = IdSource::new(fastrand::u64(..));
+        let ids = ClientIds::new(SystemTime::now());
         Self { link, ids, bell, kept: None, interrupted: false, header: Vec::new(), body: Vec::new() }
     }
 
-    /// The id of the next request.
+    /// What the next request is to be known by. Each one that is taken must be asked, or the marks of later ones stay
+    /// where they are.
+    pub fn next_ticket(&mut self) -> Ticket {
+        Ticket::next(&mut self.ids)
+    }
+
+    /// Where requests go.
     #[must_use]
-    pub fn next_id(&self) -> RequestId {
-        self.ids.next()
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Whether the last request was taken back with the bell, whatever came of it.
@@ -105,28 +103,31 @@ impl Exchange {
         self.interrupted
     }
 
-    /// Sends the request under this id, and gives its answer to the sink, piece by piece.
+    /// Sends the request with this ticket, and gives its answer to the sink, piece by piece.
     ///
     /// # Errors
     /// When it failed, or nobody knows.
-    pub fn ask(&mut self, id: RequestId, request: &Request, sink: &mut dyn Sink) -> Result<End, Failed> {
+    pub fn ask(&mut self, ticket: Ticket, request: &Request, sink: &mut dyn Sink) -> Result<End, Failed> {
         let bell = self.bell.take();
         let listening = bell.as_ref().map(Bell::listen);
         self.interrupted = false;
-        let asked = match self.attempt(id, request, sink, bell.as_ref()) {
-            Err(Attempt::MayRepeat(_)) => self.attempt(id, request, sink, bell.as_ref()),
+        let asked = match self.attempt(ticket, request, sink, bell.as_ref()) {
+            Err(Attempt::MayRepeat(_)) => self.attempt(ticket, request, sink, bell.as_ref()),
             other => other,
         };
         drop(listening);
         self.bell = bell;
-        let may_change_something = request.may_change_something();
-        asked.map_err(|ended| Failed { request: id, may_change_something, error: ended.into_error() })
+        let asked = asked.map_err(|ended| Failed::new(ticket, request, ended.into_error()));
+        if asked.as_ref().err().is_none_or(Failed::is_definite) {
+            self.ids.settled(ticket.id);
+        }
+        asked
     }
 
     /// One attempt, over the kept connection if it is still good. The connection is kept again if it ends in order.
     fn attempt(
         &mut self,
-        id: RequestId,
+        ticket: Ticket,
         request: &Request,
         sink: &mut dyn Sink,
         bell: Option<&Bell>,
@@ -135,14 +136,15 @@ impl Exchange {
         let reused = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.connect()?,
+            None => self.link.connect().map_err(Attempt::Final)?,
         };
-        if let Err(error) = self.send(&mut connection, id, request) {
+        sink.sending();
+        if let Err(error) = self.link.send(&mut connection, ticket, request) {
             let error = Error::NotSent(error);
             return Err(if reused { Attempt::MayRepeat(error) } else { Attempt::Final(error) });
         }
         let mut answer = Answer::to(request);
-        let read = self.read(&mut connection, id, &mut answer, sink, bell);
+        let read = self.read(&mut connection, ticket.id, &mut answer, sink, bell);
         match read {
             Ok(_) | Err(Error::Failed(_)) => self.kept = Some(connection),
             Err(Error::Lost(_)) if answer.has_not_begun() && !request.may_change_something() => {
@@ -151,29 +153,6 @@ impl Exchange {
             Err(_) => {}
         }
         read.map_err(Attempt::Final)
-    }
-
-    fn connect(&self) -> Result<Connection, Attempt> {
-        let address = self.link.balancer;
-        Connection::connect(address, self.link.connect_timeout)
-            .map_err(|source| Attempt::Final(Error::NoBalancer { address, source }))
-    }
-
-    fn send(&self, connection: &mut Connection, id: RequestId, request: &Request) -> Result<(), WireError> {
-        let client = self.link.client.clone();
-        let timeout_ms = u64::try_from(self.link.request_timeout.as_millis()).ok();
-        match request {
-            Request::File(name) => {
-                let name = name.clone();
-                let header = FileRequest { request: id, client, name, timeout_ms, offset: 0, sha256: None };
-                connection.send_message(Kind::File, id, &header)
-            }
-            Request::Query(sql) => {
-                let header = to_header(&QueryRequest { request: id, client, timeout_ms, low_water: 0 });
-                connection.send(&Prefix::new(Kind::Query, id, header.len(), sql.len()), &header, sql.as_bytes())
-            }
-            Request::Servers => connection.send(&Prefix::new(Kind::Servers, id, 0, 0), &[], &[]),
-        }
     }
 
     /// Reads frames until the answer is over.

@@ -28,7 +28,9 @@ pub mod render;
 pub mod error;
 pub mod status;
 pub mod interrupt;
+pub mod link;
 pub mod exchange;
+pub mod again;
 pub mod voice;
 mod display;
 pub mod session;
@@ -51,13 +53,22 @@ use std::{
 };
 use voice::Voice;
 
+/// Status of a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;
+
 /// Runs the program with these arguments (the first is its name), and says with which status it ends.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    run_parsed(args, |args: Args| match args.into_config().and_then(|config| start(&config)) {
-        Ok(status) => status.into(),
-        Err(error) => {
-            warn!("{error}");
-            Status::Failed.into()
+    run_parsed(args, |args: Args| {
+        if let Err(misuse) = args.check() {
+            let _nobody_reads = misuse.print();
+            return ExitCode::from(WRONG_USAGE);
+        }
+        match args.into_config().and_then(|config| start(&config)) {
+            Ok(status) => status.into(),
+            Err(error) => {
+                warn!("{error}");
+                Status::Failed.into()
+            }
         }
     })
 }
@@ -78,7 +89,9 @@ fn start(config: &Config) -> io::Result<Status> {
     let style = Style { format: config.format, look: look() };
     let voice = Voice::standard(config.format, config.quiet);
     let bar_wanted = !config.quiet && io::stderr().is_terminal();
-    let mut session = Session::new(config.link.client.clone(), exchange, inbox, style, voice).with_bar(bar_wanted);
+    let mut session = Session::new(config.link.client.clone(), exchange, inbox, style, voice)
+        .with_bar(bar_wanted)
+        .asking_again(config.again);
     if !config.requests.is_empty() {
         return Ok(answer_all(&mut session, &config.requests, config.once));
     }

@@ -84,6 +84,18 @@ pub enum ReceiveError {
         /// What came.
         found: String,
     },
+    /// The content is not what the server read, and that is known before its end.
+    #[error(
+        "The file is damaged: the SHA-256 of its first {came} bytes is {found}, and the server sent {announced}. What had arrived is removed."
+    )]
+    Chunk {
+        /// How many bytes had come.
+        came: u64,
+        /// What the server said.
+        announced: String,
+        /// What came.
+        found: String,
+    },
     /// Too many different files of that name.
     #[error("There are {MAX_OF_ONE_NAME} different files named {0} already. Remove some of them.")]
     TooMany(String),
@@ -186,6 +198,15 @@ impl Incoming {
         Ok(())
     }
 
+    /// Compares what has come so far with what the server says of it, so that damage is known after a chunk of it and
+    /// not after the last.
+    ///
+    /// # Errors
+    /// When the digests differ.
+    pub fn check(&self, sha256: &str) -> Result<(), ReceiveError> {
+        check(&self.digest, self.came, sha256)
+    }
+
     fn cannot_write(&self, source: io::Error) -> ReceiveError {
         let folder = self.folder.clone();
         match source.kind() {
@@ -230,6 +251,17 @@ impl Incoming {
         }
         Err(ReceiveError::TooMany(wanted))
     }
+}
+
+/// Compares the digest of the bytes that came with what was announced of them.
+pub(crate) fn check(digest: &Sha256, came: u64, announced: &str) -> Result<(), ReceiveError> {
+    let found = to_hex(&digest.clone().finalize());
+    if found.eq_ignore_ascii_case(announced) {
+        return Ok(());
+    }
+    // Whoever sends it could send 16 KiB of it.
+    let announced = announced.chars().take(found.len()).collect();
+    Err(ReceiveError::Chunk { came, announced, found })
 }
 
 /// Whether this is a plain file of that content. What cannot be read is taken for something else and kept.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file colors.csv       a file              FILE "my notes.txt"   too
-//! \help  \servers  \timing  \quit           commands of the client itself
+//! \help  \servers  \ping  \timing  \quit    commands of the client itself
 //! anything else         SQL
 //! ```
 //!
@@ -29,6 +29,8 @@ pub enum Request {
     File(String),
     /// The result of this SQL statement.
     Query(String),
+    /// A pong, to measure the path alone: no database, no processing time.
+    Ping,
     /// The load balancer's list of servers.
     Servers,
 }
@@ -53,9 +55,10 @@ pub enum Command {
 }
 
 /// The commands as they are completed and explained: what to type, and what it does.
-pub const COMMANDS: [(&str, &str); 4] = [
+pub const COMMANDS: [(&str, &str); 5] = [
     ("\\help", "this text"),
     ("\\servers", "the servers, as the load balancer sees them"),
+    ("\\ping", "one ping to a server and back, and its time in microseconds"),
     ("\\timing", "tell the time taken by each request, or stop telling it"),
     ("\\quit", "end (so does Ctrl-D)"),
 ];
@@ -142,6 +145,7 @@ fn command(text: &str) -> Result<Line, Misuse> {
     match word.to_ascii_lowercase().as_str() {
         "\\help" | "\\h" | "\\?" => Ok(Line::Command(Command::Help)),
         "\\servers" | "\\s" => Ok(Line::Request(Request::Servers)),
+        "\\ping" | "\\p" => Ok(Line::Request(Request::Ping)),
         "\\timing" | "\\t" => Ok(Line::Command(Command::Timing)),
         "\\quit" | "\\q" | "\\exit" => Ok(Line::Command(Command::Quit)),
         _ => Err(Misuse::UnknownCommand(word.chars().take(40).collect())),
@@ -216,6 +220,7 @@ mod tests {
         assert_eq!(understand("\\HELP"), Ok(Line::Command(Command::Help)));
         assert_eq!(understand("\\timing;"), Ok(Line::Command(Command::Timing)));
         assert_eq!(understand("\\servers"), Ok(Line::Request(Request::Servers)));
+        assert_eq!(understand("\\Ping ;"), Ok(Line::Request(Request::Ping)));
         for text in ["\\quit", "\\q", "quit", "EXIT", "exit ;", "\\exit"] {
             assert_eq!(understand(text), Ok(Line::Command(Command::Quit)), "{text:?}");
         }

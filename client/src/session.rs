@@ -3,9 +3,11 @@
 //! Prompt, pipe and command line are three ways to get lines; what happens to a line is the same, and is here.
 
 use crate::{
+    again,
     display::Display,
     error::{Error, Failed},
     exchange::Exchange,
+    link::Ticket,
     received::Inbox,
     render::{Style, Told},
     request::{COMMANDS, Command, Line, Misuse, Request, understand},
@@ -13,9 +15,16 @@ use crate::{
     voice::Voice,
 };
 use protocol::{
+    id::RequestId,
     message::{End, ErrorCode, Failure},
     output::Plain,
 };
+
+/// What `expired` means for the one who asked.
+const EXPIRED: &str = "No record of this request is kept any more. It was not carried out now; whether it was earlier, only the data can tell: look before you send it anew.";
+
+/// What `id-reused` means for the one who asked.
+const REUSED: &str = "An id stands for one statement, to the letter. Repeat the statement as it was, or leave out --request-id to send this one anew.";
 
 /// Whether there is another line to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +51,8 @@ pub struct Session {
     /// Whether a bar shows how far a file has come.
     bar_wanted: bool,
     status: Status,
+    /// The id under which the next request was sent before, if it was.
+    again: Option<RequestId>,
     /// What the last request taught: titles of columns, or the name of a file.
     learnt: Learnt,
 }
@@ -59,8 +70,14 @@ impl Session {
     /// A session of this client.
     #[must_use]
     pub fn new(client: String, exchange: Exchange, inbox: Inbox, style: Style, voice: Voice) -> Self {
-        let (timing, bar_wanted, status) = (true, false, Status::Done);
-        Self { exchange, inbox, style, voice, client, timing, bar_wanted, status, learnt: Learnt::default() }
+        let (timing, bar_wanted, status, again) = (true, false, Status::Done, None);
+        Self { exchange, inbox, style, voice, client, timing, bar_wanted, status, again, learnt: Learnt::default() }
+    }
+
+    /// Asks the first request under this id, under which it was sent before.
+    #[must_use]
+    pub fn asking_again(self, id: Option<RequestId>) -> Self {
+        Self { again: id, ..self }
     }
 
     /// Shows a bar while a file arrives.
@@ -135,25 +152,25 @@ impl Session {
     }
 
     fn request(&mut self, text: &str, request: &Request) -> Flow {
-        let id = self.exchange.next_id();
-        let told = *request != Request::Servers;
+        let ticket = self.again.take().map_or_else(|| self.exchange.next_ticket(), Ticket::again);
+        let told = !matches!(request, Request::Servers | Request::Ping);
         if told {
             self.voice.step(format_args!("Sending request from client {}", Plain(&self.client)));
         }
-        let render = self.style.begin(text, Some(id));
+        let render = self.style.begin(text, Some(ticket.id));
         let mut display = Display::new(&mut self.voice, render, &self.inbox);
         display.bar_wanted = self.bar_wanted;
         display.for_programs = self.style.format.is_data();
         if let Request::File(name) = request {
             display.file = name;
         }
-        let asked = self.exchange.ask(id, request, &mut display);
+        let asked = self.exchange.ask(ticket, request, &mut display);
         let failure = asked.as_ref().err().map(Failed::to_failure);
         let closed = failure.as_ref().map_or(Ok(()), |failure| display.failed(failure));
         let (seconds, titles) = (display.seconds(), std::mem::take(&mut display.titles));
         match &asked {
             Ok(_) => self.learn(text, request, titles),
-            Err(failed) => self.note(failed),
+            Err(failed) => self.note(text, failed),
         }
         if closed.is_err() || matches!(&asked, Err(Failed { error: Error::Output(_), .. })) {
             return Flow::End;
@@ -176,15 +193,24 @@ impl Session {
     }
 
     /// Notes a failed request, and tells it.
-    fn note(&mut self, failed: &Failed) {
+    fn note(&mut self, text: &str, failed: &Failed) {
         let failure = failed.to_failure();
         self.status.add(if failure.definite { Status::Failed } else { Status::Unknown });
         self.complain(&failure);
-        if !failure.definite && !self.tells_errors_as_data() {
-            let id = failed.request;
-            self.voice.complain(format_args!(
-                "Its outcome is unknown: it may have been carried out, or may still be. (Request {id})"
-            ));
+        if self.tells_errors_as_data() {
+            return;
+        }
+        match failure.code {
+            ErrorCode::Expired => self.voice.complain(format_args!("{EXPIRED}")),
+            ErrorCode::IdReused => self.voice.complain(format_args!("{REUSED}")),
+            _ if failure.definite => {}
+            _ => {
+                let command = again::command(self.exchange.link(), failed.request, text);
+                self.voice.complain(format_args!(
+                    "Its outcome is unknown: it may have been carried out, or may still be. (Request {id})\nTo ask again without doing it twice:\n  {command}",
+                    id = failed.request,
+                ));
+            }
         }
     }
 
@@ -209,7 +235,7 @@ impl Session {
                 self.learnt.words.extend(titles);
                 self.learnt.words.extend(words_of(text).map(str::to_owned));
             }
-            Request::Servers => {}
+            Request::Servers | Request::Ping => {}
         }
     }
 }

@@ -99,7 +99,7 @@ fn a_file_that_is_not_what_was_promised_is_removed() {
         frame(Kind::End, id, &format!(r#"{{"server":"1","sha256":"{digest}","size":{size}}}"#), b"")
     };
     let head = |id, size: u64| frame(Kind::Head, id, &format!(r#"{{"type":"file","name":"x","size":{size}}}"#), b"");
-    let data = |id, bytes: &[u8]| frame(Kind::Data, id, r#"{"sha256":""}"#, bytes);
+    let data = |id, bytes: &[u8]| frame(Kind::Data, id, &format!(r#"{{"sha256":"{}"}}"#, fake::sha256(bytes)), bytes);
     type Answer = Box<dyn Fn(RequestId) -> Vec<u8> + Send + Sync>;
     let answers: Vec<(&str, Answer)> = vec![
         ("SHA-256", Box::new(move |id| [head(id, 3), data(id, b"abc"), end(id, 3, &fake::sha256(b"abd"))].concat())),
@@ -121,6 +121,15 @@ fn a_file_that_is_not_what_was_promised_is_removed() {
             "announced with 18446744073709551615",
             Box::new(move |id| [head(id, u64::MAX), data(id, b"a"), end(id, 1, &fake::sha256(b"a"))].concat()),
         ),
+        (
+            // Told at the chunk: the end never comes.
+            "of its first 3 bytes",
+            Box::new(move |id| {
+                let wrong = format!(r#"{{"sha256":"{}"}}"#, fake::sha256(b"abd"));
+                [head(id, 9), frame(Kind::Data, id, &wrong, b"abc")].concat()
+            }),
+        ),
+        ("cannot be read", Box::new(move |id| [head(id, 3), frame(Kind::Data, id, "", b"abc")].concat())),
         ("no sense", Box::new(move |id| data(id, b"abc"))),
         ("no sense", Box::new(move |id| [head(id, 3), head(id, 3)].concat())),
         ("no sense", Box::new(rows)),

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 use client::{
-    exchange::{Exchange, Link},
+    exchange::Exchange,
     interrupt::Bell,
+    link::Link,
     received::Inbox,
     render::{Format, Look, Style},
     session::Session,
@@ -37,6 +38,7 @@ pub const LONG: Duration = Duration::from_secs(20);
 pub struct Asked {
     pub kind: Kind,
     pub id: RequestId,
+    pub repeated: bool,
     pub header: serde_json::Value,
     pub body: String,
 }
@@ -116,6 +118,7 @@ pub fn next_request(connection: &mut Connection) -> Option<Asked> {
     Some(Asked {
         kind: prefix.kind,
         id: prefix.id,
+        repeated: prefix.repeated(),
         header: serde_json::from_slice(&header).unwrap_or_default(),
         body: String::from_utf8(body).unwrap(),
     })
@@ -147,8 +150,10 @@ pub fn sha256(content: &[u8]) -> String {
 pub fn file(id: RequestId, content: &[u8], chunk: usize) -> Vec<u8> {
     let (size, digest) = (content.len(), sha256(content));
     let mut bytes = frame(Kind::Head, id, &format!(r#"{{"type":"file","name":"x","size":{size}}}"#), b"");
-    for part in content.chunks(chunk) {
-        bytes.extend(frame(Kind::Data, id, r#"{"sha256":""}"#, part));
+    for at in (0..size).step_by(chunk) {
+        let end = size.min(at + chunk);
+        let so_far = sha256(&content[..end]);
+        bytes.extend(frame(Kind::Data, id, &format!(r#"{{"sha256":"{so_far}"}}"#), &content[at..end]));
     }
     bytes.extend(frame(Kind::End, id, &format!(r#"{{"server":"1","sha256":"{digest}","size":{size}}}"#), b""));
     bytes
@@ -173,6 +178,7 @@ pub fn honest(connection: &mut Connection, asked: &Asked) -> After {
             "",
             br#"[{"id":"1","address":"127.0.0.1:6001","state":"idle","processing_time":0.1,"capacity":1,"active":0,"answered":7,"failed":0}]"#,
         ),
+        Kind::Ping => frame(Kind::Pong, id, "", &[0; 68]),
         Kind::Query if asked.body.starts_with("SELECT") => rows(id),
         Kind::Query if asked.body.starts_with("INSERT") => [
             frame(Kind::Head, id, r#"{"type":"changed","rows":1}"#, b""),
