@@ -11,6 +11,7 @@
 //!
 //! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
 
+pub mod process;
 pub mod up;
 
 use clap::{Parser, Subcommand};

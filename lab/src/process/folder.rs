@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-/// Runs whose folders are kept; older ones are removed.
+/// Runs of a kind whose folders are kept; older ones are removed.
 const KEPT: usize = 10;
 
 /// The sample file, for a laboratory that was started outside of a checkout.
@@ -23,10 +23,13 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder: the one that was asked for, or a new one in `runs/`.
-    pub fn make(places: &Places, asked: Option<&Path>) -> anyhow::Result<Self> {
+    /// Makes the folder: the one that was asked for, or a new one in `runs/`, named for what runs (`up`, `drill`).
+    ///
+    /// # Errors
+    /// If it cannot be made or written.
+    pub fn make(places: &Places, kind: &str, asked: Option<&Path>) -> anyhow::Result<Self> {
         let runs = places.root.join("runs");
-        let path = asked.map_or_else(|| runs.join(name_of_this_run()), Path::to_owned);
+        let path = asked.map_or_else(|| runs.join(name_of_this_run(kind)), Path::to_owned);
         fs::create_dir_all(&path).with_context(|| format!("The folder {} cannot be made", path.display()))?;
         let path = fs::canonicalize(&path)?;
         let folder = Self { path };
@@ -36,7 +39,7 @@ impl RunFolder {
         folder.write("database.json", "{\n  \"engine\": \"sqlite\",\n  \"path\": \"database.sqlite\"\n}\n")?;
         if asked.is_none() {
             point_latest_to(&runs, &folder.path);
-            remove_old_runs(&runs);
+            remove_old_runs(&runs, kind);
         }
         Ok(folder)
     }
@@ -46,28 +49,41 @@ impl RunFolder {
         fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The registry of this run.
+    #[must_use]
     pub fn registry(&self) -> PathBuf {
         self.path.join("servers.json")
     }
 
     /// What names the database of this run.
+    #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("database.json")
     }
 
     /// The journal of this run.
+    #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal.jsonl")
     }
 
     /// What a program prints.
+    #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.path.join(format!("{name}.log"))
     }
 
     /// The files that the servers give away: the laboratory's, or, where there is no laboratory around, a folder
     /// of this run with the sample.
+    ///
+    /// # Errors
+    /// If that cannot be made.
     pub fn files(&self, places: &Places) -> anyhow::Result<PathBuf> {
         let files = places.files();
         if files.is_dir() {
@@ -80,12 +96,14 @@ impl RunFolder {
     }
 
     /// Where the client's files arrive.
+    #[must_use]
     pub fn received(&self, places: &Places) -> PathBuf {
         let received = places.received();
         if received.is_dir() { received } else { self.path.join("received") }
     }
 
     /// Where the load balancer listens, as it wrote into its journal when it began.
+    #[must_use]
     pub fn balancer_address(&self) -> Option<SocketAddr> {
         let journal = fs::File::open(self.journal()).ok()?;
         let mut line = String::new();
@@ -95,6 +113,7 @@ impl RunFolder {
     }
 
     /// The folder as a person would type it.
+    #[must_use]
     pub fn shown(&self) -> String {
         let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
         self.path.strip_prefix(&here).unwrap_or(&self.path).display().to_string()
@@ -102,9 +121,9 @@ impl RunFolder {
 }
 
 /// Seconds since 1970 and the number of this process: in order of time, and never the same twice.
-fn name_of_this_run() -> String {
+fn name_of_this_run(kind: &str) -> String {
     let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("up-{seconds}-{}", std::process::id())
+    format!("{kind}-{seconds}-{}", std::process::id())
 }
 
 /// `runs/latest` leads to the newest run. A convenience: where links cannot be made there is none.
@@ -124,9 +143,10 @@ fn point_latest_to(runs: &Path, run: &Path) {
     let _ = (runs, run);
 }
 
-fn remove_old_runs(runs: &Path) {
+fn remove_old_runs(runs: &Path, kind: &str) {
     let Ok(found) = fs::read_dir(runs) else { return };
-    let is_run = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("up-"));
+    let begin = format!("{kind}-");
+    let is_run = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin));
     let mut old: Vec<PathBuf> = found.flatten().map(|entry| entry.path()).filter(is_run).collect();
     old.sort();
     let surplus = old.len().saturating_sub(KEPT);
