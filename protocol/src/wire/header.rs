@@ -23,7 +23,7 @@ pub fn from_header<M: DeserializeOwned>(peer: SocketAddr, prefix: &Prefix, heade
     serde_json::from_slice(header).map_err(|source| WireError::Header { peer, kind: prefix.kind, source })
 }
 
-/// Appends a whole frame to bytes that will be sent together with [`Connection::send_raw`].
+/// Appends a whole frame to bytes that will be sent together with [`Connection::send_raw`](super::Connection::send_raw).
 pub fn push_frame(out: &mut Vec<u8>, kind: Kind, id: RequestId, header: &[u8], body: &[u8]) {
     out.extend_from_slice(&Prefix::new(kind, id, header.len(), body.len()).encode());
     out.extend_from_slice(header);
