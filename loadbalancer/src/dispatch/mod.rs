@@ -1,15 +1,16 @@
 //! The life of a request: take a server · relay · give it back; if the server was lost, decide whether another one
 //! may have the request.
 //!
-//! [`request`] reads it, [`relay`] is one attempt, [`passage`] carries its answer, [`watch`] waits with an eye on the client, [`retry`] has the
-//! rules. The loop over the attempts is here. Policies are below (they see only candidates), frontends above (they
-//! know how a client speaks).
+//! [`request`] reads it, [`relay`] is one attempt, [`answer`] knows what a server may say, [`passage`] carries it,
+//! [`watch`] waits with an eye on the client, [`retry`] has the rules. The loop over the attempts is here. Policies
+//! are below (they see only candidates), frontends above (they know how a client speaks).
 
-pub mod passage;
-pub mod relay;
 pub mod request;
-pub mod retry;
+pub mod relay;
+pub mod answer;
+pub mod passage;
 pub mod watch;
+pub mod retry;
 
 use self::{
     relay::{Attempt, relay},
@@ -18,15 +19,15 @@ use self::{
 };
 use crate::{
     event::{Event, Events, micros},
-    policy::ServerKey,
-    pool::{Found, Pool},
+    policy::{Ended, ServerKey},
+    pool::{Found, Pool, Refused, Taking},
 };
 use protocol::{
     deadline::Deadline,
     frame::Kind,
     id::IdSource,
     message::{ErrorCode, Failure},
-    wire::{Connection, Pending, WireError},
+    wire::{Connection, WireError},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +48,7 @@ pub struct Context {
 
 /// What became of a request, before the client was told.
 enum Outcome {
-    Answered { server: String, bytes: u64 },
+    Answered { server: String, bytes: u64, complete: bool },
     Failed(Failure),
     Cancelled { server: Option<String>, surely: bool },
     ClientLost(WireError),
@@ -61,8 +62,8 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
     let id = request.prefix.id;
     let (events, took) = (&context.events, || micros(request.since.elapsed()));
     match attempts(context, request, client) {
-        Outcome::Answered { server, bytes } => {
-            if request.what == What::File {
+        Outcome::Answered { server, bytes, complete } => {
+            if request.what == What::File && complete {
                 events.emit(|| Event::FileSent { request: id, server: server.clone(), bytes });
             }
             events.emit(|| Event::ResponseSent { request: id, server, took_us: took() });
@@ -89,19 +90,16 @@ fn attempts(context: &Context, request: &Request, client: &mut Connection) -> Ou
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let found = match take(context, request, &tried, attempt) {
+        let found = match take(context, request, &tried, attempt, client) {
             Ok(found) => found,
-            Err(failure) => return Outcome::Failed(Failure { attempts: attempt - 1, ..failure }),
+            Err(Refused::Withdrawn) => return Outcome::Cancelled { server: None, surely: true },
+            Err(refused) => return Outcome::Failed(Failure { attempts: attempt - 1, ..refused.failure() }),
         };
         let server = Arc::clone(found.lease.server());
-        if client.pending() == Pending::Gone {
-            found.lease.finish(crate::policy::Ended::Cancelled);
-            return Outcome::Cancelled { server: None, surely: true };
-        }
         let ended = relay(context, found.lease, request, client);
         let id = server.id.clone();
         let (failure, again) = match ended {
-            Attempt::Answered(bytes) => return Outcome::Answered { server: id, bytes },
+            Attempt::Answered { bytes, complete } => return Outcome::Answered { server: id, bytes, complete },
             Attempt::Cancelled { surely } => return Outcome::Cancelled { server: Some(id), surely },
             Attempt::ClientLost(error) => return Outcome::ClientLost(error),
             Attempt::Refused(failure) => (failure, true),
@@ -118,12 +116,28 @@ fn attempts(context: &Context, request: &Request, client: &mut Connection) -> Ou
     }
 }
 
-/// Takes a server, and tells why this one.
-fn take(context: &Context, request: &Request, tried: &[ServerKey], attempt: u32) -> Result<Found, Failure> {
+/// Takes a server, waiting for one with an eye on the client, and tells why this one.
+fn take(
+    context: &Context,
+    request: &Request,
+    tried: &[ServerKey],
+    attempt: u32,
+    client: &mut Connection,
+) -> Result<Found, Refused> {
     let id = request.prefix.id;
-    let deadline = Deadline::after(context.queue_timeout).min(request.deadline);
-    let waits = |ahead| context.events.emit(|| Event::RequestWaits { request: id, ahead });
-    let found = context.pool.take(tried, deadline, waits).map_err(crate::pool::Refused::failure)?;
+    let found = match context.pool.take(tried)? {
+        Taking::Server(found) => found,
+        Taking::Turn(turn) => {
+            context.events.emit(|| Event::RequestWaits { request: id, ahead: turn.ahead() });
+            let deadline = Deadline::after(context.queue_timeout).min(request.deadline);
+            let found = turn.wait(deadline, || !watch::withdrawn(client, id))?;
+            if watch::withdrawn(client, id) {
+                found.lease.finish(Ended::Cancelled);
+                return Err(Refused::Withdrawn);
+            }
+            found
+        }
+    };
     context.events.emit(|| {
         let (considered, skipped) = context.pool.evidence(&found.decision);
         let (server, waited_us) = (found.lease.server().id.clone(), micros(found.waited));

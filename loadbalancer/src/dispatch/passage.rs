@@ -8,7 +8,7 @@
 use super::{
     Context,
     request::{Request, What},
-    watch,
+    watch::{self, Next},
 };
 use crate::{
     event::{Event, micros},
@@ -19,11 +19,11 @@ use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, PREFIX_LEN, Prefix},
     id::RequestId,
-    limits::{BLOCK_TIME, EAGER_ANSWER, HEADER_TIME, RELAY_BLOCK},
+    limits::{BLOCK_TIME, EAGER_ANSWER, RELAY_BLOCK},
     message::{ErrorCode, Failure},
     wire::{Connection, WireError, from_header},
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How long a server may be silent between two frames of an answer to SQL: a little more than a statement may run.
 const ROWS_GAP: Duration = Duration::from_secs(35);
@@ -36,10 +36,13 @@ const CANCEL_TIME: Duration = Duration::from_secs(1);
 pub struct Passage<'a> {
     context: &'a Context,
     request: &'a Request,
-    lease: Lease,
+    /// Before the lease, because it must be closed before anybody asks the server what it is still doing.
     link: Connection,
+    lease: Lease,
     tag: RequestId,
     client: &'a mut Connection,
+    /// Bytes of the frame at hand that are still to be taken from the server.
+    unread: usize,
     /// Whole frames taken from the server that the client has not got yet.
     held: Vec<u8>,
     /// Bytes that the client has got.
@@ -49,8 +52,10 @@ pub struct Passage<'a> {
 /// Which side of a passage failed.
 #[derive(Debug)]
 pub enum Broken {
-    /// The server, or the connection to it.
-    Server(WireError),
+    /// The server, or the connection to it; and why.
+    Server(String),
+    /// The server said nothing until the deadline.
+    Silence,
     /// The client: it is gone, or does not read.
     Client(WireError),
     /// Nothing failed: the client took the request back.
@@ -78,12 +83,7 @@ impl<'a> Passage<'a> {
         tag: RequestId,
         client: &'a mut Connection,
     ) -> Self {
-        Self { context, request, lease, link, tag, client, held: Vec::new(), passed: 0 }
-    }
-
-    /// Where the server is.
-    pub fn server_address(&self) -> SocketAddr {
-        self.link.peer()
+        Self { context, request, link, lease, tag, client, unread: 0, held: Vec::new(), passed: 0 }
     }
 
     /// Whether the client knows nothing of this answer yet.
@@ -98,26 +98,47 @@ impl<'a> Passage<'a> {
         self.context.events.emit(|| Event::AnswerBegun { request, server: server(), after_us });
     }
 
-    /// The next frame of this answer. Frames that answer something else are dropped and reported.
-    pub fn next_frame(&mut self, header: &mut Vec<u8>) -> Result<Prefix, Broken> {
-        let gap = if self.request.what == What::Query { ROWS_GAP } else { BLOCK_TIME };
-        let patience = Deadline::after(gap);
+    /// The next frame of this answer, waited for until the deadline. Frames that answer something else are dropped
+    /// and reported.
+    pub fn next_frame(&mut self, header: &mut Vec<u8>, deadline: Deadline) -> Result<Prefix, Broken> {
         loop {
-            let wait = if self.held.is_empty() { patience } else { Deadline::after(LULL).min(patience) };
-            match self.link.next(header, Phase::Answer, Some(wait), HEADER_TIME) {
-                Ok(Some(prefix)) if prefix.id == self.tag => return Ok(prefix),
-                Ok(Some(foreign)) => self.drop_foreign(&foreign)?,
-                Ok(None) => return Err(Broken::Server(closed(&self.link, Phase::Answer))),
-                Err(WireError::Timeout { phase: Phase::Answer, .. }) if !self.held.is_empty() => self.flush()?,
-                Err(error) => return Err(Broken::Server(error)),
+            let next = watch::next_frame(&mut self.link, self.client, header, self.request.prefix.id, deadline);
+            match next {
+                Next::Frame(prefix) => {
+                    self.unread = prefix.body_len as usize;
+                    if prefix.id == self.tag {
+                        return Ok(prefix);
+                    }
+                    self.drop_foreign(prefix.id)?;
+                }
+                Next::Silence => return Err(Broken::Silence),
+                Next::Withdrawn => return Err(Broken::Withdrawn),
+                Next::Lost(error) => return Err(Broken::Server(error.to_string())),
+            }
+            // Someone who only ever answers others has not answered.
+            if deadline.has_passed() {
+                return Err(Broken::Silence);
             }
         }
     }
 
-    fn drop_foreign(&mut self, foreign: &Prefix) -> Result<(), Broken> {
-        let (server, id) = (&self.lease.server().id, foreign.id);
+    /// The next frame of an answer that has begun. When it does not come soon, the client gets what there is.
+    pub fn following_frame(&mut self, header: &mut Vec<u8>) -> Result<Prefix, Broken> {
+        if !self.held.is_empty() {
+            match self.next_frame(header, Deadline::after(LULL)) {
+                Err(Broken::Silence) => self.flush()?,
+                other => return other,
+            }
+        }
+        let gap = if self.request.what == What::Query { ROWS_GAP } else { BLOCK_TIME };
+        self.next_frame(header, Deadline::after(gap))
+    }
+
+    fn drop_foreign(&mut self, id: RequestId) -> Result<(), Broken> {
+        let server = &self.lease.server().id;
         self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id });
-        self.link.skip_body(foreign.body_len as usize).map_err(Broken::Server)
+        let skipped = self.link.skip_body(std::mem::take(&mut self.unread));
+        skipped.map_err(|error| Broken::Server(error.to_string()))
     }
 
     /// Takes the rest of one frame from the server: into `held` while that has room, else straight to the client.
@@ -132,33 +153,32 @@ impl<'a> Passage<'a> {
         self.held.extend_from_slice(header);
         if len > EAGER_ANSWER {
             self.flush()?;
-            return self.stream_body(prefix.body_len as usize);
+            return self.stream_body();
         }
-        let taken = self.link.append_body(prefix.body_len as usize, &mut self.held);
+        let taken = self.link.append_body(std::mem::take(&mut self.unread), &mut self.held);
         taken.map_err(|error| {
             self.held.truncate(before);
-            Broken::Server(error)
+            Broken::Server(error.to_string())
         })
     }
 
     /// Passes a large body on in blocks. A frame once begun must be completed, or the client could not be told
     /// anything more: if the server fails, zeros fill the body up, and the error that follows makes it void.
-    fn stream_body(&mut self, len: usize) -> Result<(), Broken> {
+    fn stream_body(&mut self) -> Result<(), Broken> {
         let mut block = std::mem::take(&mut self.held);
-        block.resize(RELAY_BLOCK.min(len), 0);
-        let mut left = len;
+        block.resize(RELAY_BLOCK.min(self.unread), 0);
         let mut result = Ok(());
-        while left > 0 {
-            let part = left.min(block.len());
+        while self.unread > 0 {
+            let part = self.unread.min(block.len());
             if result.is_ok()
                 && let Err(error) = self.link.read_body(&mut block[..part])
             {
                 block.fill(0);
-                result = Err(Broken::Server(error));
+                result = Err(Broken::Server(error.to_string()));
             }
+            self.unread -= part;
             self.client.send_raw(&block[..part]).map_err(Broken::Client)?;
             self.passed += part as u64;
-            left -= part;
         }
         block.clear();
         self.held = block;
@@ -197,8 +217,15 @@ impl<'a> Passage<'a> {
         Ok(bytes)
     }
 
+    /// The server would not. What it is doing instead is not known: it is asked before it gets anything again.
+    pub fn refused(self) {
+        let server = Arc::clone(self.lease.server());
+        server.keep(self.link);
+        drop(self.lease);
+    }
+
     /// Frees the server's place and keeps the connection to it. Returns the client.
-    pub fn server_is_done(self, ended: Ended) -> &'a mut Connection {
+    fn server_is_done(self, ended: Ended) -> &'a mut Connection {
         let server = Arc::clone(self.lease.server());
         server.keep(self.link);
         self.lease.finish(ended);
@@ -218,18 +245,17 @@ impl<'a> Passage<'a> {
         let deadline = Deadline::after(CANCEL_TIME);
         self.link.send(&Prefix::new(Kind::Cancel, self.tag, 0, 0), &[], &[]).ok()?;
         let mut header = Vec::new();
-        loop {
+        // A server that goes on and on has not confirmed anything.
+        while !deadline.has_passed() {
+            self.link.skip_until(std::mem::take(&mut self.unread), deadline).ok()?;
             let prefix = self.link.next(&mut header, Phase::Answer, Some(deadline), CANCEL_TIME).ok()??;
-            self.link.skip_body(prefix.body_len as usize).ok()?;
+            self.link.skip_until(prefix.body_len as usize, deadline).ok()?;
             if prefix.id == self.tag && prefix.kind.ends_an_answer() {
                 let failure: Option<Failure> = from_header(self.link.peer(), &prefix, &header).ok();
                 let surely = failure.is_some_and(|said| said.code == ErrorCode::Cancelled && said.definite);
                 return Some(if surely { Stopped::Surely } else { Stopped::AfterAll });
             }
         }
+        None
     }
-}
-
-fn closed(connection: &Connection, phase: Phase) -> WireError {
-    WireError::Closed { peer: connection.peer(), phase }
 }

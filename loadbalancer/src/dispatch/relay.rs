@@ -10,25 +10,30 @@
 
 use super::{
     Context,
+    answer::{Said, understand},
     passage::{Broken, Passage, Stopped},
     request::Request,
     retry::Lost,
-    watch::{First, first_frame},
 };
-use crate::{policy::Ended, pool::Lease};
+use crate::pool::Lease;
 use protocol::{
     deadline::Deadline,
-    frame::{Kind, Prefix},
+    frame::Prefix,
     limits::ATTEMPT_GRACE,
-    message::{ErrorCode, Failure},
-    wire::{Connection, WireError, from_header},
+    message::Failure,
+    wire::{Connection, WireError},
 };
 
 /// How an attempt ended.
 #[derive(Debug)]
 pub enum Attempt {
-    /// The client has the whole answer of this many bytes.
-    Answered(u64),
+    /// The client has the server's whole answer.
+    Answered {
+        /// Its length.
+        bytes: u64,
+        /// Whether it is what was asked for, and not an error.
+        complete: bool,
+    },
     /// The server would not: it is full or ending.
     Refused(Failure),
     /// The server took too long and has confirmed that it stopped.
@@ -55,58 +60,65 @@ pub fn relay(context: &Context, lease: Lease, request: &Request, client: &mut Co
         return Attempt::Lost(Lost::BeforeSent, error.to_string());
     }
     let deadline = Deadline::after(lease.server().processing_time + ATTEMPT_GRACE).min(request.deadline);
+    let mut passage = Passage::new(context, request, lease, link, tag, client);
     let mut header = Vec::new();
-    let first = first_frame(&mut link, client, &mut header, request.prefix.id, tag, deadline);
-    let passage = Passage::new(context, request, lease, link, tag, client);
-    match first {
-        First::Frame(prefix) => pass_on(passage, prefix, header),
-        First::Lost(error) => Attempt::Lost(Lost::Unanswered, error.to_string()),
-        First::Withdrawn => Attempt::Cancelled { surely: passage.cancel() == Stopped::Surely },
-        First::Silence => match passage.cancel() {
-            Stopped::Surely => Attempt::TooSlow,
-            Stopped::AfterAll => Attempt::Lost(Lost::Unanswered, "its answer came too late".into()),
-            Stopped::Unconfirmed => {
-                Attempt::Lost(Lost::Unanswered, "it neither answered in time nor confirmed that it stopped".into())
-            }
-        },
+    match passage.next_frame(&mut header, deadline) {
+        Ok(prefix) => pass_on(passage, request, prefix, header),
+        Err(Broken::Silence) => too_late(passage),
+        Err(broken) => broken_off(passage, broken),
     }
 }
 
 /// Passes the answer on that begins with this frame.
-fn pass_on(mut passage: Passage<'_>, mut prefix: Prefix, mut header: Vec<u8>) -> Attempt {
-    if let Some(refusal) = refusal(&passage, &prefix, &header) {
-        passage.server_is_done(Ended::Failed);
-        return Attempt::Refused(refusal);
-    }
-    passage.begun();
+fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut header: Vec<u8>) -> Attempt {
+    let mut first = true;
     loop {
-        let passed = passage.pass_frame(&prefix, &header);
-        if passed.is_ok() && prefix.kind.ends_an_answer() {
-            return match passage.complete() {
-                Ok(bytes) => Attempt::Answered(bytes),
-                Err(error) => Attempt::ClientLost(error),
-            };
+        let said = match understand(request.what, first, &prefix, &header) {
+            Ok(said) => said,
+            Err(why) => return broken_off(passage, Broken::Server(why)),
+        };
+        if first {
+            if let Some(failure) = said.not_now() {
+                passage.refused();
+                return Attempt::Refused(failure.clone());
+            }
+            passage.begun();
+            first = false;
         }
-        match passed.and_then(|()| passage.next_frame(&mut header)) {
+        if let Err(broken) = passage.pass_frame(&prefix, &header) {
+            return broken_off(passage, broken);
+        }
+        if said != Said::Part {
+            let complete = said == Said::Complete;
+            return passage.complete().map_or_else(Attempt::ClientLost, |bytes| Attempt::Answered { bytes, complete });
+        }
+        match passage.following_frame(&mut header) {
             Ok(next) => prefix = next,
-            Err(Broken::Server(error)) if passage.client_got_nothing() => {
-                return Attempt::Lost(Lost::Unanswered, error.to_string());
-            }
-            Err(Broken::Server(error)) => return Attempt::Lost(Lost::Partly, error.to_string()),
-            Err(Broken::Withdrawn) => return Attempt::Cancelled { surely: passage.cancel() == Stopped::Surely },
-            Err(Broken::Client(error)) => {
-                passage.cancel();
-                return Attempt::ClientLost(error);
-            }
+            Err(broken) => return broken_off(passage, broken),
         }
     }
 }
 
-/// The server's own "not now", which another server need not share.
-fn refusal(passage: &Passage<'_>, prefix: &Prefix, header: &[u8]) -> Option<Failure> {
-    if prefix.kind != Kind::Error {
-        return None;
+/// The server has not begun in time: it is told to stop.
+fn too_late(passage: Passage<'_>) -> Attempt {
+    let why = match passage.cancel() {
+        Stopped::Surely => return Attempt::TooSlow,
+        Stopped::AfterAll => "its answer came too late",
+        Stopped::Unconfirmed => "it neither answered in time nor confirmed that it stopped",
+    };
+    Attempt::Lost(Lost::Unanswered, why.to_owned())
+}
+
+/// The answer does not come to its end.
+fn broken_off(passage: Passage<'_>, broken: Broken) -> Attempt {
+    let lost = if passage.client_got_nothing() { Lost::Unanswered } else { Lost::Partly };
+    match broken {
+        Broken::Server(why) => Attempt::Lost(lost, why),
+        Broken::Silence => Attempt::Lost(lost, "it stopped in the middle of its answer".to_owned()),
+        Broken::Withdrawn => Attempt::Cancelled { surely: passage.cancel() == Stopped::Surely },
+        Broken::Client(error) => {
+            passage.cancel();
+            Attempt::ClientLost(error)
+        }
     }
-    let failure: Failure = from_header(passage.server_address(), prefix, header).ok()?;
-    matches!(failure.code, ErrorCode::Busy | ErrorCode::Draining).then_some(failure)
 }

@@ -3,11 +3,14 @@
 use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},
-    limits::{HEADER_TIME, MAX_FILE_NAME, MAX_SQL},
+    limits::{HEADER_TIME, MAX_FILE_NAME, MAX_ID, MAX_SQL},
     message::{ErrorCode, Failure, FileRequest, QueryRequest},
     wire::{Connection, WireError, from_header},
 };
 use std::time::{Duration, Instant};
+
+/// How much of a statement is told in events, in characters.
+const SHOWN: usize = 200;
 
 /// What is asked for, as far as the load balancer must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub struct Request {
     pub what: What,
     /// The client's id, as it was typed.
     pub client: String,
-    /// The request as a person would write it.
+    /// The request as a person would write it, or its beginning.
     pub text: String,
     /// When it had arrived.
     pub since: Instant,
@@ -52,25 +55,31 @@ pub enum Incoming {
     Wrong(Prefix, Failure),
     /// The withdrawal of a request that is over already: there is nothing to do.
     LateCancel,
-    /// The client has closed the connection.
-    End,
 }
 
-/// Waits for the next frame of a client (for as long as it takes) and reads it whole.
+/// The wait for a client's next request: for ever, then [`HEADER_TIME`] for prefix and header.
+///
+/// # Errors
+/// As [`Connection::next`].
+pub fn next_frame(client: &mut Connection, header: &mut Vec<u8>) -> Result<Option<Prefix>, WireError> {
+    client.next(header, Phase::Idle, None, HEADER_TIME)
+}
+
+/// Reads the rest of a client's frame, and understands it. It may take `longest` to be answered, or less if the client
+/// says so.
 ///
 /// # Errors
 /// If the client breaks the protocol, is too slow, or vanishes in the middle; then the connection must end.
 pub fn receive(
     client: &mut Connection,
+    prefix: Prefix,
     header: &mut Vec<u8>,
-    wait: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<Option<Prefix>, WireError>,
     longest: Duration,
 ) -> Result<Incoming, WireError> {
-    let Some(prefix) = wait(client, header)? else { return Ok(Incoming::End) };
     let since = Instant::now();
     let body_len = prefix.body_len as usize;
     match prefix.kind {
-        Kind::Query if body_len > MAX_SQL => {
+        Kind::File | Kind::Query | Kind::Ping if body_len > MAX_SQL => {
             client.skip_body(body_len)?;
             Ok(Incoming::Wrong(prefix, too_long("The statement", body_len, MAX_SQL)))
         }
@@ -83,14 +92,6 @@ pub fn receive(
         Kind::Cancel => client.skip_body(body_len).map(|()| Incoming::LateCancel),
         kind => Err(WireError::Unexpected { peer: client.peer(), kind }),
     }
-}
-
-/// The wait of an ordinary client: for ever, then [`HEADER_TIME`] for the prefix and header.
-///
-/// # Errors
-/// As [`Connection::next`].
-pub fn next_frame(client: &mut Connection, header: &mut Vec<u8>) -> Result<Option<Prefix>, WireError> {
-    client.next(header, Phase::Idle, None, HEADER_TIME)
 }
 
 fn understand(
@@ -113,16 +114,41 @@ fn understand(
         }
         _ => {
             let asked: QueryRequest = from_header(client.peer(), &prefix, &header)?;
-            let text = String::from_utf8_lossy(&body).into_owned();
-            (What::Query, asked.client, text, asked.timeout_ms)
+            (What::Query, asked.client, beginning(&body), asked.timeout_ms)
         }
     };
+    if name.chars().count() > MAX_ID {
+        return Ok(Incoming::Wrong(prefix, too_long("The client's id", name.len(), MAX_ID)));
+    }
     let patience = patience.map_or(longest, |ms| longest.min(Duration::from_millis(ms)));
     let deadline = Deadline::at(since + patience);
     let client = name;
     Ok(Incoming::Request(Box::new(Request { prefix, header, body, what, client, text, since, deadline })))
 }
 
+/// The beginning of a statement. Events carry it, and many of them may wait for a slow terminal: none may be large.
+fn beginning(statement: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&statement[..statement.len().min(4 * (SHOWN + 1))]);
+    match text.char_indices().nth(SHOWN) {
+        None => text.into_owned(),
+        Some((cut, _)) => format!("{}… ({} bytes)", &text[..cut], statement.len()),
+    }
+}
+
 fn too_long(what: &str, len: usize, limit: usize) -> Failure {
     Failure::definite(ErrorCode::TooLarge, format!("{what} has {len} bytes; at most {limit} are allowed."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_statements_are_told_by_their_beginning() {
+        assert_eq!(beginning(b"SELECT 1"), "SELECT 1");
+        assert_eq!(beginning("é".repeat(200).as_bytes()), "é".repeat(200));
+        assert_eq!(beginning("é".repeat(300).as_bytes()), format!("{}… (600 bytes)", "é".repeat(200)));
+        assert_eq!(beginning("🦀".repeat(300).as_bytes()), format!("{}… (1200 bytes)", "🦀".repeat(200)));
+        assert_eq!(beginning(&[0xff; 1000]).chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count(), 200);
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! A server may compute for ten seconds. If the client gives up after one, the server should be told; so the thread
 //! that waits for the answer also notices when its client closes the connection or takes the request back.
+//!
+//! What it cannot see: a client that has already sent its next request hides behind it what it does after that. Then
+//! its going is noticed when it does not take the answer.
 
 use protocol::{
     deadline::{Deadline, Phase},
@@ -18,8 +21,8 @@ const ALONE: Duration = Duration::from_millis(20);
 
 /// What came first.
 #[derive(Debug)]
-pub enum First {
-    /// The first frame of the answer; its header is where the caller wanted it, its body still to be read.
+pub enum Next {
+    /// A frame of the server; its header is where the caller wanted it, its body still to be read.
     Frame(Prefix),
     /// Nothing until the deadline.
     Silence,
@@ -29,35 +32,28 @@ pub enum First {
     Lost(WireError),
 }
 
-/// Waits for the first frame of an answer to `tag`.
-pub fn first_frame(
+/// Waits for the next frame of a server that works on this `request` of the client.
+pub fn next_frame(
     server: &mut Connection,
     client: &mut Connection,
     header: &mut Vec<u8>,
     request: RequestId,
-    tag: RequestId,
     deadline: Deadline,
-) -> First {
-    let mut alone = Deadline::after(ALONE).min(deadline);
+) -> Next {
+    let mut until = Deadline::after(ALONE).min(deadline);
     let mut watching = true;
     loop {
-        match server.next(header, Phase::Answer, Some(alone), HEADER_TIME) {
-            Ok(Some(prefix)) if prefix.id == tag => return First::Frame(prefix),
-            Ok(Some(foreign)) => {
-                if let Err(error) = server.skip_body(foreign.body_len as usize) {
-                    return First::Lost(error);
-                }
-                continue;
-            }
-            Ok(None) => return First::Lost(WireError::Closed { peer: server.peer(), phase: Phase::Answer }),
-            Err(WireError::Timeout { phase: Phase::Answer, .. }) if deadline.has_passed() => return First::Silence,
+        match server.next(header, Phase::Answer, Some(until), HEADER_TIME) {
+            Ok(Some(prefix)) => return Next::Frame(prefix),
+            Ok(None) => return Next::Lost(WireError::Closed { peer: server.peer(), phase: Phase::Answer }),
+            Err(WireError::Timeout { phase: Phase::Answer, .. }) if deadline.has_passed() => return Next::Silence,
             Err(WireError::Timeout { phase: Phase::Answer, .. }) => {}
-            Err(error) => return First::Lost(error),
+            Err(error) => return Next::Lost(error),
         }
         while watching {
             let Ok(ready) = wait_either(server, client, deadline) else { break };
             if ready.second && withdrawn(client, request) {
-                return First::Withdrawn;
+                return Next::Withdrawn;
             }
             // A client that has sent its next request already cannot be watched any further: its bytes would be
             // found again and again.
@@ -66,19 +62,15 @@ pub fn first_frame(
                 break;
             }
         }
-        alone = deadline;
+        until = deadline;
     }
 }
 
-/// Whether the client is gone, or its next frame takes this request back (that frame is then consumed).
+/// Whether the client is gone, or its next frame takes this request back (that frame is then consumed). Never waits.
 pub fn withdrawn(client: &mut Connection, request: RequestId) -> bool {
     match client.pending() {
         Pending::Nothing => false,
         Pending::Gone => true,
-        Pending::Bytes => {
-            let next = client.peek_prefix();
-            let cancels = next.is_some_and(|prefix| prefix.kind == Kind::Cancel && prefix.id == request);
-            cancels && client.next(&mut Vec::new(), Phase::Idle, None, HEADER_TIME).is_ok()
-        }
+        Pending::Bytes => client.take_if(|prefix| prefix.kind == Kind::Cancel && prefix.id == request),
     }
 }

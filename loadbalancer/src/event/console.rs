@@ -8,9 +8,6 @@ use crossbeam_channel::Receiver;
 use protocol::output::{Plain, say, show, warn};
 use std::{net::SocketAddr, sync::Arc};
 
-/// How much of a statement is shown.
-const SHOWN: usize = 200;
-
 /// Prints events until the stream ends (thread `console`).
 pub fn print(events: &Receiver<Arc<Record>>) {
     for record in events {
@@ -27,7 +24,7 @@ fn print_one(event: &Event) {
         Event::Stopping => say!("Stopping: finishing the requests in hand. Ctrl-C again ends at once."),
         Event::ClientConnected { peer } => say!("Connected with {}", tuple(*peer)),
         Event::ClientLeft { peer } => say!("Disconnected from {}", tuple(*peer)),
-        Event::RequestReceived { text, .. } => say!("{}", Plain(&shortened(text))),
+        Event::RequestReceived { text, .. } => say!("{}", Plain(text)),
         Event::RequestWaits { ahead, .. } => say!("No idle server: the request waits ({ahead} ahead of it)."),
         Event::ServerChosen { server, .. } => say!("Chosen server: {server}"),
         Event::AnswerBegun { .. } => say!("Got response from server!"),
@@ -81,24 +78,4 @@ fn print_trouble(event: &Event) {
 /// An address as the coursework prints it: `(127.0.0.1, 5050)`.
 fn tuple(address: SocketAddr) -> String {
     format!("({}, {})", address.ip(), address.port())
-}
-
-/// The beginning of a text.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((cut, _)) => format!("{}… ({} bytes)", &text[..cut], text.len()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_statements_are_shown_by_their_beginning() {
-        assert_eq!(shortened("SELECT 1"), "SELECT 1");
-        let long = "é".repeat(300);
-        assert_eq!(shortened(&long), format!("{}… (600 bytes)", "é".repeat(200)));
-    }
 }

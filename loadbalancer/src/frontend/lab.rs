@@ -12,13 +12,19 @@ use crate::{
     event::Event,
 };
 use protocol::{
+    deadline::Deadline,
     frame::{Kind, Prefix},
     id::RequestId,
     listener::{Handler, Refusal, Visit},
     message::{ErrorCode, Failure},
     wire::{Connection, WireError, push_frame, to_header},
 };
-use std::{io::Write, net::TcpStream, sync::Arc, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a client that is turned away is waited for, at the most.
 const REFUSE_TIME: Duration = Duration::from_millis(200);
@@ -38,7 +44,11 @@ impl Handler for Lab {
         let (peer, events) = (client.peer(), &self.context.events);
         events.emit(|| Event::ClientConnected { peer });
         match self.requests(visit, &mut client) {
-            Ok(()) => events.emit(|| Event::ClientLeft { peer }),
+            Ok(Left::Client) => events.emit(|| Event::ClientLeft { peer }),
+            Ok(Left::Sent(id)) => {
+                events.emit(|| Event::ClientLeft { peer });
+                client.close_with(id, &Failure::definite(ErrorCode::Draining, "The load balancer is ending."));
+            }
             Err(error) => {
                 events.emit(|| Event::ClientFailed { peer, why: error.to_string() });
                 if let Some(failure) = error.farewell() {
@@ -48,17 +58,14 @@ impl Handler for Lab {
         }
     }
 
-    fn refuse(&self, mut stream: &TcpStream, why: Refusal) {
+    fn refuse(&self, stream: &TcpStream, why: Refusal) {
         let why = match why {
             Refusal::TooManyConnections => "The load balancer serves as many connections as it may.",
             Refusal::NoDescriptors => "The load balancer has no file descriptor left.",
             Refusal::NoThread => "The system gives the load balancer no further thread.",
         };
         let failure = Failure::definite(ErrorCode::Busy, why).retry_after_ms(1_000);
-        let mut frame = Vec::new();
-        push_frame(&mut frame, Kind::Error, RequestId::NONE, &to_header(&failure), &[]);
-        let _ = stream.set_write_timeout(Some(REFUSE_TIME));
-        let _ = stream.write_all(&frame);
+        let _nobody_to_tell = turn_away(stream, &failure);
         let peer = stream.peer_addr().ok();
         self.context.events.emit(|| Event::ClientRefused { peer, why: why.to_owned() });
     }
@@ -68,15 +75,26 @@ impl Handler for Lab {
     }
 }
 
+/// How the requests of a client came to their end.
+enum Left {
+    /// It has closed the connection.
+    Client,
+    /// The program is ending: this request is refused, or any that the client may be sending.
+    Sent(RequestId),
+}
+
 impl Lab {
     /// The requests of one client, until it leaves or the program ends.
-    fn requests(&self, visit: &Visit, client: &mut Connection) -> Result<(), WireError> {
+    fn requests(&self, visit: &Visit, client: &mut Connection) -> Result<Left, WireError> {
         let mut header = Vec::new();
         loop {
-            let wait =
-                |client: &mut Connection, header: &mut Vec<u8>| visit.wait_for_request(|| next_frame(client, header));
-            match receive(client, &mut header, wait, self.request_timeout)? {
-                Incoming::End => return Ok(()),
+            let next = visit.wait_for_request(|| next_frame(client, &mut header))?;
+            // From here on a drain leaves the connection alone; before, it may have ended the reading side.
+            let Some(prefix) = next else { return Ok(Left::Client) };
+            if visit.draining() {
+                return Ok(Left::Sent(prefix.id));
+            }
+            match receive(client, prefix, &mut header, self.request_timeout)? {
                 Incoming::LateCancel => {}
                 Incoming::Servers(prefix) => self.list_servers(client, prefix.id)?,
                 Incoming::Wrong(prefix, failure) => self.refuse_request(client, &prefix, &failure)?,
@@ -89,9 +107,6 @@ impl Lab {
                     });
                     dispatch::serve(&self.context, &request, client)?;
                 }
-            }
-            if visit.draining() {
-                return Ok(());
             }
         }
     }
@@ -113,4 +128,22 @@ impl Lab {
         self.context.events.emit(|| Event::RequestFailed { request, code, definite, message });
         client.send_message(Kind::Error, prefix.id, failure)
     }
+}
+
+/// Sends a failure to someone who is not served, and waits a moment for him to read it: a socket that is closed with
+/// unread bytes is reset, and the reset may overtake the failure.
+fn turn_away(mut stream: &TcpStream, failure: &Failure) -> io::Result<()> {
+    let mut frame = Vec::new();
+    push_frame(&mut frame, Kind::Error, RequestId::NONE, &to_header(failure), &[]);
+    stream.set_write_timeout(Some(REFUSE_TIME))?;
+    stream.write_all(&frame)?;
+    stream.shutdown(Shutdown::Write)?;
+    let until = Deadline::after(REFUSE_TIME);
+    while let Some(left) = until.slice() {
+        stream.set_read_timeout(Some(left))?;
+        if stream.read(&mut [0; 1_024])? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -50,7 +50,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if !self.finished {
             self.server.count(Ended::Failed);
-            self.pool.doubt(self.server.key, self.age());
+            self.pool.doubt(&self.server, self.age());
             self.server.ask();
         }
     }

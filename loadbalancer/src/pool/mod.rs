@@ -9,12 +9,14 @@
 
 pub mod core;
 mod lease;
+mod turn;
 mod server;
 
 pub use self::{
     core::{Decision, Skipped, State},
     lease::Lease,
     server::Server,
+    turn::{Refused, Turn},
 };
 
 use self::core::{Core, Grant, Taken, Ticket};
@@ -22,21 +24,14 @@ use crate::{
     event::{Considered, Event, Events, SkippedServer},
     policy::{Ended, Name, ServerKey},
 };
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
-use protocol::{
-    deadline::Deadline,
-    message::{ErrorCode, Failure, Identity, ServerStatus},
-};
+use protocol::message::{Identity, ServerStatus};
 use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// How long a request waits for a server when none is up at all. Long enough for a server that is being restarted,
-/// short enough that nobody takes it for a hang.
-pub const NO_SERVER_WAIT: Duration = Duration::from_secs(3);
 
 /// All servers, the idle list, and those who wait.
 #[derive(Debug)]
@@ -55,31 +50,13 @@ struct Inner {
     waiters: HashMap<Ticket, Sender<(Arc<Server>, Decision)>>,
 }
 
-/// Why a request gets no server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Too many are waiting already.
-    QueueFull,
-    /// No server became free in time.
-    QueueTimeout,
-    /// No server is up.
-    NoServer,
-}
-
-impl Refused {
-    /// What the client is told.
-    #[must_use]
-    pub fn failure(self) -> Failure {
-        match self {
-            Self::QueueFull => {
-                Failure::definite(ErrorCode::Busy, "Too many requests are waiting for a server.").retry_after_ms(1_000)
-            }
-            Self::QueueTimeout => {
-                Failure::definite(ErrorCode::Busy, "No server became idle in time.").retry_after_ms(1_000)
-            }
-            Self::NoServer => Failure::definite(ErrorCode::Unavailable, "No server is running.").retry_after_ms(1_000),
-        }
-    }
+/// What taking a server leads to.
+#[derive(Debug)]
+pub enum Taking {
+    /// A server, now.
+    Server(Found),
+    /// A place in the queue.
+    Turn(Turn),
 }
 
 /// A server found for a request, and how.
@@ -105,75 +82,59 @@ impl Pool {
 
     // ------------------------------------------------------------------------------------------ the requests
 
-    /// Takes a server for a request, waiting for one until the deadline. `waits` is told how many are ahead if the
-    /// request has to wait. Servers in `avoid` are taken only when no other one is up.
+    /// Takes a server for a request, or a place in the queue. Servers in `avoid` are taken only when no other one is
+    /// up.
     ///
     /// # Errors
-    /// [`Refused`], which says why there is none.
-    pub fn take(
-        self: &Arc<Self>,
-        avoid: &[ServerKey],
-        deadline: Deadline,
-        waits: impl FnOnce(usize),
-    ) -> Result<Found, Refused> {
-        let begin = Instant::now();
-        let (ticket, ahead, granted) = {
-            let mut inner = self.inner.lock();
-            match inner.core.take(avoid) {
-                Taken::QueueFull => return Err(Refused::QueueFull),
-                Taken::Server(decision) => {
-                    let server = inner.members.get(&decision.server).map(Arc::clone);
-                    drop(inner);
-                    return server.map(|server| self.found(server, decision, begin)).ok_or(Refused::NoServer);
-                }
-                Taken::Wait(ticket, ahead) => {
-                    let (waker, granted) = bounded(1);
-                    inner.waiters.insert(ticket, waker);
-                    (ticket, ahead, granted)
-                }
+    /// [`Refused::QueueFull`].
+    pub fn take(self: &Arc<Self>, avoid: &[ServerKey]) -> Result<Taking, Refused> {
+        let mut inner = self.inner.lock();
+        match inner.core.take(avoid) {
+            Taken::QueueFull => Err(Refused::QueueFull),
+            Taken::Server(decision) => {
+                let server = inner.members.get(&decision.server).map(Arc::clone);
+                drop(inner);
+                let server = server.ok_or(Refused::NoServer)?;
+                Ok(Taking::Server(self.found(server, decision, Instant::now())))
             }
-        };
-        waits(ahead);
-        let (server, decision) = self.wait_for_turn(ticket, &granted, deadline)?;
-        Ok(self.found(server, decision, begin))
+            Taken::Wait(ticket, ahead) => {
+                let (waker, granted) = bounded(1);
+                inner.waiters.insert(ticket, waker);
+                let hope = inner.core.any_alive();
+                drop(inner);
+                Ok(Taking::Turn(Turn::new(Arc::clone(self), ticket, granted, ahead, hope)))
+            }
+        }
     }
 
-    fn found(self: &Arc<Self>, server: Arc<Server>, decision: Decision, begin: Instant) -> Found {
-        Found { lease: Lease::new(Arc::clone(self), server), decision, waited: begin.elapsed() }
+    fn found(self: &Arc<Self>, server: Arc<Server>, decision: Decision, since: Instant) -> Found {
+        Found { lease: Lease::new(Arc::clone(self), server), decision, waited: since.elapsed() }
     }
 
-    fn wait_for_turn(
-        &self,
-        ticket: Ticket,
-        granted: &Receiver<(Arc<Server>, Decision)>,
-        deadline: Deadline,
-    ) -> Result<(Arc<Server>, Decision), Refused> {
-        let patience = Deadline::after(NO_SERVER_WAIT).min(deadline);
-        let mut refused = Refused::NoServer;
-        let mut answer = granted.recv_deadline(patience.instant());
-        if matches!(answer, Err(RecvTimeoutError::Timeout)) && self.inner.lock().core.any_up() {
-            refused = Refused::QueueTimeout;
-            answer = granted.recv_deadline(deadline.instant());
-        }
-        if let Ok(found) = answer {
-            return Ok(found);
-        }
+    /// A waiting request gives up. False if its turn has come already: then the server is in its channel.
+    fn withdraw(&self, ticket: Ticket) -> bool {
         let mut inner = self.inner.lock();
         inner.waiters.remove(&ticket);
-        if inner.core.withdraw(ticket) {
-            return Err(refused);
-        }
-        // The turn came in this very moment: the server is ours and is in the channel.
-        drop(inner);
-        granted.try_recv().map_err(|_| refused)
+        inner.core.withdraw(ticket)
+    }
+
+    fn any_alive(&self) -> bool {
+        self.inner.lock().core.any_alive()
     }
 
     fn give_back(&self, key: ServerKey, ended: Ended, took: Duration) {
         self.change(|inner| ((), inner.core.give_back(key, ended, took)));
     }
 
-    fn doubt(&self, key: ServerKey, took: Duration) {
-        self.change(|inner| ((), inner.core.doubt(key, took)));
+    fn doubt(&self, server: &Server, took: Duration) {
+        let news = self.change(|inner| {
+            let before = inner.core.look(server.key);
+            (before.is_some_and(|(state, _)| state == State::Up), inner.core.doubt(server.key, took))
+        });
+        if news {
+            let why = "it has not said its last word on a request.".to_owned();
+            self.events.emit(|| Event::ServerDoubtful { server: server.id.clone(), why });
+        }
     }
 
     /// Changes the pool under its lock and wakes those whose turn has come.
@@ -183,8 +144,8 @@ impl Pool {
         for Grant { ticket, decision } in grants {
             let waker = inner.waiters.remove(&ticket);
             if let (Some(waker), Some(server)) = (waker, inner.members.get(&decision.server)) {
-                // The channel has room for one and is sent to once; a waiter that gave up meanwhile is still there
-                // to look into it, because it gives up under this lock.
+                // The channel has room for one and is sent to once; a waiter that gives up meanwhile looks into it,
+                // because it finds under this lock that it is not waiting any more.
                 let _ = waker.send((Arc::clone(server), decision));
             }
         }
@@ -212,7 +173,7 @@ impl Pool {
         server
     }
 
-    /// A server is no longer part of the pool.
+    /// A server is no longer part of the pool. Requests that it has go on, on the connections they have.
     pub fn leave(&self, server: &Server) {
         self.change(|inner| {
             inner.members.remove(&server.key);
@@ -300,99 +261,4 @@ impl Pool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use protocol::deadline::Deadline;
-    use std::thread;
-
-    /// What a server with this id and processing time says of itself.
-    pub(crate) fn identity(id: &str, processing_time: f64, capacity: u32) -> Identity {
-        Identity {
-            nonce: String::new(),
-            id: id.to_owned(),
-            incarnation: fastrand::u64(..),
-            service: "lab".into(),
-            address: ([127, 0, 0, 1], 1).into(),
-            processing_time,
-            capacity,
-            database: None,
-            min_version: 1,
-            max_version: 1,
-            pid: 1,
-        }
-    }
-
-    fn pool() -> Arc<Pool> {
-        Pool::new(Name::Power, 1_000, Events::default())
-    }
-
-    fn join(pool: &Pool, id: &str, time: f64, capacity: u32) -> Arc<Server> {
-        pool.join(&identity(id, time, capacity), bounded(1).0)
-    }
-
-    fn soon() -> Deadline {
-        Deadline::after(Duration::from_secs(20))
-    }
-
-    #[test]
-    fn a_lease_that_is_dropped_unfinished_leaves_doubt() {
-        let pool = pool();
-        let server = join(&pool, "1", 0.1, 1);
-        let found = pool.take(&[], soon(), |_| ()).unwrap();
-        drop(found);
-        assert_eq!(pool.state(&server), Some(State::Doubtful));
-        assert!(!pool.settle(&server, 0, pool.doubts(&server)));
-        assert_eq!(pool.state(&server), Some(State::Up));
-    }
-
-    #[test]
-    fn who_waits_gets_the_server_that_becomes_free() {
-        let pool = pool();
-        join(&pool, "1", 0.1, 1);
-        let first = pool.take(&[], soon(), |_| ()).unwrap();
-        thread::scope(|scope| {
-            let (told, tells) = bounded(1);
-            let pool = &pool;
-            let waiter = scope.spawn(move || pool.take(&[], soon(), |ahead| told.send(ahead).unwrap()));
-            assert_eq!(tells.recv().unwrap(), 0);
-            first.lease.finish(Ended::Answered);
-            let found = waiter.join().unwrap().unwrap();
-            assert_eq!(found.lease.server().id, "1");
-            found.lease.finish(Ended::Answered);
-        });
-    }
-
-    #[test]
-    fn whoever_waits_too_long_is_told_why() {
-        let pool = pool();
-        let refused =
-            |pool: &Arc<Pool>| pool.take(&[], Deadline::after(Duration::from_millis(10)), |_| ()).unwrap_err();
-        assert_eq!(refused(&pool), Refused::NoServer);
-        join(&pool, "1", 0.1, 1);
-        let _held = pool.take(&[], soon(), |_| ()).unwrap();
-        assert_eq!(refused(&pool), Refused::QueueTimeout);
-        assert_eq!(pool.waiting(), 0);
-    }
-
-    #[test]
-    fn many_threads_never_share_a_server_of_capacity_one() {
-        let pool = pool();
-        let servers: Vec<_> = (1..=3).map(|n| join(&pool, &n.to_string(), f64::from(n), 1)).collect();
-        let holders: HashMap<_, _> = servers.iter().map(|server| (server.id.clone(), Mutex::new(()))).collect();
-        thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    for _ in 0..500 {
-                        let found = pool.take(&[], soon(), |_| ()).unwrap();
-                        let alone = holders[&found.lease.server().id].try_lock();
-                        assert!(alone.is_some(), "two requests on server {}", found.lease.server().id);
-                        drop(alone);
-                        found.lease.finish(Ended::Answered);
-                    }
-                });
-            }
-        });
-        assert!(pool.status().iter().all(|server| server.active == 0 && server.state == "idle"));
-        assert_eq!(pool.status().iter().map(|server| server.answered).sum::<u64>(), 8_000);
-    }
-}
+mod tests;

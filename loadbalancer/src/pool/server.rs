@@ -10,7 +10,7 @@ use protocol::{
 };
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -32,10 +32,9 @@ pub struct Server {
     pub capacity: u32,
     /// Which of its lives this is.
     pub incarnation: u64,
-    /// Idle connections to it. The lock is held to push or pop one; connecting and closing happen outside.
-    kept: Mutex<Vec<Connection>>,
-    /// Whether it has left or is down, so that no connection to it is worth keeping.
-    forgotten: AtomicBool,
+    /// Idle connections to it; `None` while it is down or has left, so that none is worth keeping. The lock is held
+    /// to push or pop one; connecting and closing happen outside.
+    kept: Mutex<Option<Vec<Connection>>>,
     answered: AtomicU64,
     failed: AtomicU64,
     /// Wakes the thread that speaks to its control port.
@@ -51,8 +50,7 @@ impl Server {
             processing_time,
             capacity: identity.capacity.max(1),
             incarnation: identity.incarnation,
-            kept: Mutex::new(Vec::new()),
-            forgotten: AtomicBool::new(false),
+            kept: Mutex::new(Some(Vec::new())),
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             ask,
@@ -67,7 +65,7 @@ impl Server {
     /// If the server does not accept a connection in time.
     pub fn connection(&self, within: Duration) -> Result<Connection, WireError> {
         loop {
-            let kept = self.kept.lock().pop();
+            let kept = self.kept.lock().as_mut().and_then(Vec::pop);
             match kept {
                 Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
                 Some(_) => {}
@@ -78,24 +76,24 @@ impl Server {
 
     /// Keeps a connection whose last answer has been read to its end.
     pub fn keep(&self, connection: Connection) {
-        if !self.forgotten.load(Ordering::Relaxed) {
-            let mut kept = self.kept.lock();
-            if kept.len() < MAX_KEPT {
-                kept.push(connection);
-            }
+        let mut kept = self.kept.lock();
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.len() < MAX_KEPT) {
+            return kept.push(connection);
         }
+        // Closed without the lock.
+        drop(kept);
+        drop(connection);
     }
 
     /// Closes the kept connections: the server is down or has left.
     pub(super) fn forget_connections(&self) {
-        self.forgotten.store(true, Ordering::Relaxed);
-        let kept = std::mem::take(&mut *self.kept.lock());
+        let kept = self.kept.lock().take();
         drop(kept);
     }
 
     /// Keeps connections (again): the server answers.
-    pub fn remember_connections(&self) {
-        self.forgotten.store(false, Ordering::Relaxed);
+    pub(super) fn remember_connections(&self) {
+        self.kept.lock().get_or_insert_with(Vec::new);
     }
 
     /// Has the server asked soon what it is doing.

@@ -1,0 +1,138 @@
+//! The pool under threads.
+
+use super::*;
+use protocol::deadline::Deadline;
+use std::thread;
+
+/// What a server with this id and processing time says of itself.
+fn identity(id: &str, processing_time: f64, capacity: u32) -> Identity {
+    Identity {
+        nonce: String::new(),
+        id: id.to_owned(),
+        incarnation: fastrand::u64(..),
+        service: "lab".into(),
+        address: ([127, 0, 0, 1], 1).into(),
+        processing_time,
+        capacity,
+        database: None,
+        min_version: 1,
+        max_version: 1,
+        pid: 1,
+    }
+}
+
+fn pool() -> Arc<Pool> {
+    Pool::new(Name::Power, 1_000, Events::default())
+}
+
+fn join(pool: &Pool, id: &str, time: f64, capacity: u32) -> Arc<Server> {
+    pool.join(&identity(id, time, capacity), bounded(1).0)
+}
+
+/// Takes a server, waiting until the deadline.
+fn take_until(pool: &Arc<Pool>, deadline: Deadline) -> Result<Found, Refused> {
+    match pool.take(&[])? {
+        Taking::Server(found) => Ok(found),
+        Taking::Turn(turn) => turn.wait(deadline, || true),
+    }
+}
+
+fn take(pool: &Arc<Pool>) -> Found {
+    take_until(pool, soon()).unwrap()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+#[test]
+fn a_lease_that_is_dropped_unfinished_leaves_doubt() {
+    let pool = pool();
+    let server = join(&pool, "1", 0.1, 1);
+    let found = take(&pool);
+    drop(found);
+    assert_eq!(pool.state(&server), Some(State::Doubtful));
+    assert!(!pool.settle(&server, 0, pool.doubts(&server)));
+    assert_eq!(pool.state(&server), Some(State::Up));
+}
+
+#[test]
+fn who_waits_gets_the_server_that_becomes_free() {
+    let pool = pool();
+    join(&pool, "1", 0.1, 1);
+    let first = take(&pool);
+    thread::scope(|scope| {
+        let (told, tells) = bounded(1);
+        let pool = &pool;
+        let waiter = scope.spawn(move || {
+            let Taking::Turn(turn) = pool.take(&[]).unwrap() else { panic!("the server is taken") };
+            told.send(turn.ahead()).unwrap();
+            turn.wait(soon(), || true).unwrap()
+        });
+        assert_eq!(tells.recv().unwrap(), 0);
+        first.lease.finish(Ended::Answered);
+        let found = waiter.join().unwrap();
+        assert_eq!(found.lease.server().id, "1");
+        found.lease.finish(Ended::Answered);
+    });
+}
+
+#[test]
+fn whoever_waits_too_long_is_told_why() {
+    let pool = pool();
+    let refused = |pool: &Arc<Pool>| take_until(pool, Deadline::after(Duration::from_millis(10))).unwrap_err();
+    assert_eq!(refused(&pool), Refused::NoServer);
+    join(&pool, "1", 0.1, 1);
+    let _held = take(&pool);
+    assert_eq!(refused(&pool), Refused::QueueTimeout);
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[test]
+fn whoever_gives_up_leaves_the_queue_and_hands_on_what_had_just_come() {
+    let pool = pool();
+    join(&pool, "1", 0.1, 1);
+    let first = take(&pool);
+    let turns: Vec<_> = (0..2).map(|_| pool.take(&[]).unwrap()).collect();
+    let [Taking::Turn(second), Taking::Turn(third)] = <[Taking; 2]>::try_from(turns).unwrap() else {
+        panic!("the server is taken")
+    };
+    assert_eq!((second.ahead(), third.ahead(), pool.waiting()), (0, 1, 2));
+    first.lease.finish(Ended::Answered);
+    // The second's turn has come, but it never looks.
+    drop(second);
+    third.wait(soon(), || true).unwrap().lease.finish(Ended::Answered);
+    assert_eq!((pool.waiting(), pool.status()[0].active), (0, 0));
+}
+
+#[test]
+fn whoever_is_not_wanted_any_more_stops_waiting() {
+    let pool = pool();
+    join(&pool, "1", 0.1, 1);
+    let _held = take(&pool);
+    let Taking::Turn(turn) = pool.take(&[]).unwrap() else { panic!("the server is taken") };
+    assert_eq!(turn.wait(soon(), || false).unwrap_err(), Refused::Withdrawn);
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[test]
+fn many_threads_never_share_a_server_of_capacity_one() {
+    let pool = pool();
+    let servers: Vec<_> = (1..=3).map(|n| join(&pool, &n.to_string(), f64::from(n), 1)).collect();
+    let holders: HashMap<_, _> = servers.iter().map(|server| (server.id.clone(), Mutex::new(()))).collect();
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let found = take(&pool);
+                    let alone = holders[&found.lease.server().id].try_lock();
+                    assert!(alone.is_some(), "two requests on server {}", found.lease.server().id);
+                    drop(alone);
+                    found.lease.finish(Ended::Answered);
+                }
+            });
+        }
+    });
+    assert!(pool.status().iter().all(|server| server.active == 0 && server.state == "idle"));
+    assert_eq!(pool.status().iter().map(|server| server.answered).sum::<u64>(), 8_000);
+}
