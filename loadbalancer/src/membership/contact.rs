@@ -5,8 +5,8 @@
 //! once, and gets no work. Where nobody listens any more on this machine, the process is surely gone, and the entry
 //! is removed, so that nobody has to clean `servers.json` by hand.
 //!
-//! **Life.** A heartbeat a second; three unanswered ones and the server is down; a closed connection, at once. A
-//! stopped process (SIGSTOP) keeps its connections open and accepts new ones, in the kernel: only an answer proves
+//! **Life.** A heartbeat a second; three unanswered ones and the server is down; a closed connection, with the next
+//! heartbeat, and the loss of a request calls for that one at once. A stopped process (SIGSTOP) keeps its connections open and accepts new ones, in the kernel: only an answer proves
 //! life.
 //!
 //! **Doubt.** When an answer was lost, the pool wants to know what the server is doing: the heartbeat's answer says
@@ -17,13 +17,20 @@ use crate::{event::Event, pool::Server};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use protocol::{
     deadline::Phase,
+    flags::MAX_PROCESSING_TIME,
     handshake::{Control, HandshakeError},
     limits::{CONTROL_TIME, HEARTBEAT_EVERY, HEARTBEAT_FALL},
     message::Identity,
     registry::Entry,
     wire::WireError,
 };
-use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 /// How long after a failed handshake the next one is tried.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -32,25 +39,40 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How often in a row nobody may have listened before the entry is removed: a server that is just being restarted
 /// on the same port gets the time between two tries.
 const SURELY_GONE: u32 = 2;
+/// After how many further tries an entry that could not be removed is removed again.
+const REMOVE_EVERY: u32 = 40;
 
 /// A running contact. Dropping it ends its thread, which takes the server out of the pool.
 #[derive(Debug)]
 pub struct Contact {
-    _end: Sender<Infallible>,
+    end: Sender<Infallible>,
+    thread: JoinHandle<()>,
 }
 
 impl Contact {
-    /// Begins speaking to the server of this entry, in a thread of its own.
+    /// Begins speaking to the server of this entry, in a thread of its own. `before` is the contact of the same id
+    /// that this one replaces: its thread is waited for, so that no server is ever in the pool twice.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn begin(membership: &Arc<Membership>, entry: Entry) -> io::Result<Self> {
+    pub fn begin(membership: &Arc<Membership>, entry: Entry, before: Option<Self>) -> io::Result<Self> {
         let (end, ended) = bounded(0);
         let (ask, asked) = bounded(1);
         let name = format!("contact-{}", entry.id);
         let speaker = Speaker { membership: Arc::clone(membership), entry, ask, asked, ended, server: None };
-        thread::Builder::new().name(name).spawn(move || speaker.speak())?;
-        Ok(Self { _end: end })
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            if let Some(before) = before {
+                before.end();
+            }
+            speaker.speak();
+        })?;
+        Ok(Self { end, thread })
+    }
+
+    /// Ends the thread and waits for its end, a second or two at the most.
+    fn end(self) {
+        drop(self.end);
+        let _panicked = self.thread.join();
     }
 }
 
@@ -87,7 +109,7 @@ impl Speaker {
                 Err(stranger) => {
                     nobody = if stranger.nobody_listens { nobody + 1 } else { 0 };
                     self.not_believed(&stranger.why, &mut told);
-                    if nobody >= SURELY_GONE && self.entry.control.ip().is_loopback() {
+                    if nobody % REMOVE_EVERY == SURELY_GONE && self.entry.control.ip().is_loopback() {
                         self.remove_entry(&stranger.why);
                     }
                 }
@@ -207,6 +229,9 @@ fn disagreement(entry: &Entry, identity: &Identity) -> Option<String> {
     }
     if identity.address != entry.address {
         return Some(format!("the registry has it at {}, and it says it is at {}", entry.address, identity.address));
+    }
+    if !(0.0..=MAX_PROCESSING_TIME).contains(&identity.processing_time) {
+        return Some(format!("it says that it takes {} seconds for a request", identity.processing_time));
     }
     if identity.service != entry.service {
         return Some(format!("the registry has it as service {}, and it says {}", entry.service, identity.service));

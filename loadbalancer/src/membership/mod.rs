@@ -51,10 +51,12 @@ fn reconcile(membership: &Arc<Membership>, contacts: &mut HashMap<String, (Entry
         membership.events.emit(|| Event::RegistryTrouble { why });
     }
     let wanted: Vec<&Entry> = reading.entries.iter().filter(|entry| entry.service == LAB).collect();
-    contacts.retain(|_, (entry, _)| wanted.iter().any(|other| other.is_same_process(entry)));
+    let mut gone: HashMap<String, (Entry, Contact)> =
+        contacts.extract_if(|_, (entry, _)| !wanted.iter().any(|other| other.is_same_process(entry))).collect();
     for entry in wanted {
         if !contacts.contains_key(&entry.id) {
-            match Contact::begin(membership, entry.clone()) {
+            let before = gone.remove(&entry.id).map(|(_, contact)| contact);
+            match Contact::begin(membership, entry.clone(), before) {
                 Ok(contact) => drop(contacts.insert(entry.id.clone(), (entry.clone(), contact))),
                 Err(error) => membership.events.emit(|| Event::RegistryTrouble {
                     why: format!("Server {} cannot be watched, the system gives no thread: {error}.", entry.id),
