@@ -1,7 +1,7 @@
 //! The life of a request: take a server · relay · give it back; if the server was lost, decide whether another one
 //! may have the request.
 //!
-//! [`request`] reads it, [`relay`] is one attempt, [`answer`] knows what a server may say, [`passage`] carries it,
+//! [`request`] reads it, [`mod@relay`] is one attempt, [`answer`] knows what a server may say, [`passage`] carries it,
 //! [`watch`] waits with an eye on the client, [`retry`] has the rules. The loop over the attempts is here. Policies
 //! are below (they see only candidates), frontends above (they know how a client speaks).
 

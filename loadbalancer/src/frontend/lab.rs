@@ -2,7 +2,7 @@
 //! them, one after the other.
 //!
 //! A thread of the [crew](protocol::listener) serves one client for as long as it stays: it reads a request, carries
-//! it through [`dispatch`](crate::dispatch) and writes the answer. No request is handed from thread to thread.
+//! it through [`dispatch`] and writes the answer. No request is handed from thread to thread.
 
 use crate::{
     dispatch::{

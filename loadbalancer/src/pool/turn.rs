@@ -81,7 +81,7 @@ impl Turn {
         self.ahead
     }
 
-    /// Waits until the turn comes, the deadline passes, no server has been alive for [`NO_SERVER_WAIT`], or `wanted`,
+    /// Waits until the turn comes, the deadline passes, no server has been alive for three seconds, or `wanted`,
     /// which is asked now and then, says that nobody wants the answer any more.
     ///
     /// # Errors
