@@ -9,17 +9,23 @@
 //! | main       | starts the others, waits for the prompt | the client process | the prompt's end     |
 //! | `lifeline` | holds on to the children              | a socket           | the end of `lab up`  |
 //!
+//! `lab drill` and `lab bench` start processes in the same way; their threads are listed in their own rooms.
+//!
 //! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
 
 pub mod process;
 pub mod up;
+pub mod drill;
 
 use clap::{Parser, Subcommand};
 use protocol::{flags::run_parsed, output::warn};
 use std::{ffi::OsString, process::ExitCode};
 
+/// A program by the name it is called with.
+type Program = (&'static str, fn(Vec<OsString>) -> ExitCode);
+
 /// The programs that the one binary also is, by the first argument.
-const PROGRAMS: [(&str, fn(Vec<OsString>) -> ExitCode); 3] = [
+const PROGRAMS: [Program; 3] = [
     ("server", |args| server::run(args)),
     ("loadbalancer", |args| loadbalancer::run(args)),
     ("client", |args| client::run(args)),
@@ -38,6 +44,8 @@ struct Command {
 enum Action {
     /// Start three servers, the load balancer and a client's prompt; end them all when the prompt ends (default)
     Up(up::Up),
+    /// Let things go wrong on purpose while clients ask, and judge what they saw
+    Drill(drill::Drills),
 }
 
 /// Runs the program with these arguments (the first is its name).
@@ -48,8 +56,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         return run(args.into_iter().skip(1).collect());
     }
     run_parsed(args, |command: Command| {
-        let Action::Up(up) = command.action.unwrap_or_else(|| Action::Up(up::Up::default()));
-        up::run(&up).unwrap_or_else(|error| {
+        let ended = match command.action.unwrap_or_else(|| Action::Up(up::Up::default())) {
+            Action::Up(up) => up::run(&up),
+            Action::Drill(drills) => drill::run(&drills),
+        };
+        ended.unwrap_or_else(|error| {
             warn!("{error:#}");
             ExitCode::FAILURE
         })

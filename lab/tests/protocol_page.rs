@@ -1,5 +1,7 @@
 //! The hex dump in `docs/reference/protocol.md` is a real exchange.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
+
 mod kit;
 
 use kit::{Lab, World};

@@ -138,12 +138,21 @@ impl Child {
         self.signal(Signal::Thaw)
     }
 
+    /// Asks the process to end in order (SIGTERM).
+    ///
+    /// # Errors
+    /// If the process is gone, or the system has no such thing.
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
+        self.signal(Signal::End)
+    }
+
     #[cfg(unix)]
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         use rustix::process::{Pid, kill_process};
         let signal = match signal {
             Signal::Freeze => rustix::process::Signal::STOP,
             Signal::Thaw => rustix::process::Signal::CONT,
+            Signal::End => rustix::process::Signal::TERM,
         };
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("The process has no number")?;
         kill_process(pid, signal).with_context(|| format!("{} cannot be sent a signal", self.name))
@@ -151,7 +160,7 @@ impl Child {
 
     #[cfg(not(unix))]
     fn signal(&self, _signal: Signal) -> anyhow::Result<()> {
-        bail!("This system cannot stop a process and let it go on.")
+        bail!("This system cannot do that to a process.")
     }
 }
 
@@ -159,6 +168,7 @@ impl Child {
 enum Signal {
     Freeze,
     Thaw,
+    End,
 }
 
 impl Drop for Child {

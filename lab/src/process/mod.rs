@@ -12,7 +12,7 @@ mod site;
 
 pub use child::{Binary, Child};
 pub use folder::RunFolder;
-pub use list::{List, settled};
+pub use list::{List, is_up, settled, shown};
 pub use port::free_port;
 pub use site::{ServerPlan, Site};
 
