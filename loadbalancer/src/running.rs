@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    dispatch::Context,
+    dispatch::{Context, budget::Budget},
     event::{
         self, Event, Events,
         journal::{self, Journal},
@@ -82,6 +82,7 @@ impl LoadBalancer {
                 tags: IdSource::new(fastrand::u64(..)),
                 connect_timeout: config.connect_timeout.connect_timeout,
                 queue_timeout: config.queue_timeout.queue_timeout,
+                budget: Budget::default(),
             },
             request_timeout: config.request_timeout.request_timeout,
         });

@@ -2,8 +2,9 @@
 //! may have the request.
 //!
 //! [`request`] reads it, [`mod@relay`] is one attempt, [`answer`] knows what a server may say, [`passage`] carries it,
-//! [`watch`] waits with an eye on the client, [`retry`] has the rules. The loop over the attempts is here. Policies
-//! are below (they see only candidates), frontends above (they know how a client speaks).
+//! [`watch`] waits with an eye on the client, [`retry`] has the rules, [`transfer`] goes on with a file, [`budget`]
+//! keeps retries from becoming a storm. The loop over the attempts is here; what it remembers is the [`story`].
+//! Policies are below (they see only candidates), frontends above (they know how a client speaks).
 
 pub mod request;
 pub mod relay;
@@ -11,25 +12,36 @@ pub mod answer;
 pub mod passage;
 pub mod watch;
 pub mod retry;
+pub mod story;
+pub mod transfer;
+pub mod budget;
 
 use self::{
+    budget::Budget,
     relay::{Attempt, relay},
     request::{Request, What},
-    retry::{Lost, MAX_ATTEMPTS, may_retry},
+    retry::MAX_ATTEMPTS,
+    story::Story,
 };
 use crate::{
     event::{Event, Events, micros},
-    policy::{Ended, ServerKey},
+    policy::Ended,
     pool::{Found, Pool, Refused, Taking},
 };
 use protocol::{
     deadline::Deadline,
     frame::Kind,
     id::IdSource,
+    limits::RELAY_BLOCK,
     message::{ErrorCode, Failure},
     wire::{Connection, WireError},
 };
 use std::{sync::Arc, time::Duration};
+
+/// How long a request pauses before the same server is tried again because there is no other.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest such pause, whatever the server says about when to come again.
+const MOST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What every request needs.
 #[derive(Debug)]
@@ -44,6 +56,8 @@ pub struct Context {
     pub connect_timeout: Duration,
     /// How long a request may wait for a server.
     pub queue_timeout: Duration,
+    /// How much trying again is allowed.
+    pub budget: Budget,
 }
 
 /// What became of a request, before the client was told.
@@ -61,7 +75,8 @@ enum Outcome {
 pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> Result<(), WireError> {
     let id = request.prefix.id;
     let (events, took) = (&context.events, || micros(request.since.elapsed()));
-    match attempts(context, request, client) {
+    let mut story = Story::new(request);
+    match attempts(context, request, &mut story, client) {
         Outcome::Answered { server, bytes, complete } => {
             if request.what == What::File && complete {
                 events.emit(|| Event::FileSent { request: id, server: server.clone(), bytes });
@@ -72,64 +87,82 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
         Outcome::Failed(failure) => {
             let Failure { code, definite, .. } = failure;
             events.emit(|| Event::RequestFailed { request: id, code, definite, message: failure.message.clone() });
+            fill_up(&story, client)?;
             client.send_message(Kind::Error, id, &failure)
         }
         Outcome::Cancelled { server, surely } => {
             events.emit(|| Event::RequestCancelled { request: id, server });
-            let definite = surely || request.what != What::Query;
+            let definite = (surely && !story.doubt) || request.what != What::Query;
             let failure = Failure::definite(ErrorCode::Cancelled, "The request was taken back.");
+            fill_up(&story, client)?;
             client.send_message(Kind::Error, id, &Failure { definite, ..failure })
         }
         Outcome::ClientLost(error) => Err(error),
     }
 }
 
+/// A frame once begun must be completed, or the client could not be told anything more: zeros fill it up, and the
+/// error that follows makes it void.
+fn fill_up(story: &Story, client: &mut Connection) -> Result<(), WireError> {
+    let mut owed = story.transfer.owed();
+    let zeros = vec![0; owed.min(RELAY_BLOCK)];
+    while owed > 0 {
+        let part = owed.min(zeros.len());
+        client.send_raw(&zeros[..part])?;
+        owed -= part;
+    }
+    Ok(())
+}
+
 /// Tries servers until one has answered, or the rules or the deadline say that it is over.
-fn attempts(context: &Context, request: &Request, client: &mut Connection) -> Outcome {
-    let mut tried: Vec<ServerKey> = Vec::new();
-    let mut attempt = 0;
+fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mut Connection) -> Outcome {
+    let mut account = context.budget.open();
     loop {
-        attempt += 1;
-        let found = match take(context, request, &tried, attempt, client) {
+        let found = match take(context, request, story, client) {
             Ok(found) => found,
             Err(Refused::Withdrawn) => return Outcome::Cancelled { server: None, surely: true },
-            Err(refused) => return Outcome::Failed(Failure { attempts: attempt - 1, ..refused.failure() }),
+            Err(refused) => return Outcome::Failed(story.ended(refused.failure(), None)),
         };
         let server = Arc::clone(found.lease.server());
-        let ended = relay(context, found.lease, request, client);
+        let ended = relay(context, found.lease, request, story, client);
         let id = server.id.clone();
         let (failure, again) = match ended {
             Attempt::Answered { bytes, complete } => return Outcome::Answered { server: id, bytes, complete },
             Attempt::Cancelled { surely } => return Outcome::Cancelled { server: Some(id), surely },
             Attempt::ClientLost(error) => return Outcome::ClientLost(error),
             Attempt::Refused(failure) => (failure, true),
+            Attempt::Failed(failure) => (failure, false),
             Attempt::TooSlow => too_slow(request),
-            Attempt::Lost(lost, why) => lost_server(request, lost, &why),
+            Attempt::Lost(lost, why) => story.lost(request, &server, lost, &why),
         };
-        let again = again && attempt < MAX_ATTEMPTS && !request.deadline.has_passed();
+        let in_time = story.attempts < MAX_ATTEMPTS && !story.deadline.has_passed();
+        let again = again && in_time && account.may_retry();
         let (message, request_id) = (failure.message.clone(), request.prefix.id);
-        context.events.emit(|| Event::AttemptFailed { request: request_id, server: id.clone(), why: message, again });
+        context.events.emit(|| Event::AttemptFailed { request: request_id, server: id, why: message, again });
         if !again {
-            return Outcome::Failed(Failure { attempts: attempt, server: Some(id), ..failure });
+            return Outcome::Failed(story.ended(failure, Some(&server)));
         }
-        tried.push(server.key);
+        if story.wanted.avoid.contains(&server.key) {
+            pause(&failure, client);
+        }
+        story.avoid(server.key);
     }
 }
 
+/// No other server is up: the same one is asked again, but not at once.
+fn pause(failure: &Failure, client: &Connection) {
+    let asked_for = failure.retry_after_ms.map_or(LEAST_PAUSE, Duration::from_millis);
+    let _client_spoke = client.wait_readable(Deadline::after(asked_for.clamp(LEAST_PAUSE, MOST_PAUSE)));
+}
+
 /// Takes a server, waiting for one with an eye on the client, and tells why this one.
-fn take(
-    context: &Context,
-    request: &Request,
-    tried: &[ServerKey],
-    attempt: u32,
-    client: &mut Connection,
-) -> Result<Found, Refused> {
+fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Connection) -> Result<Found, Refused> {
     let id = request.prefix.id;
-    let found = match context.pool.take(tried)? {
+    let found = match context.pool.take(&story.wanted)? {
         Taking::Server(found) => found,
         Taking::Turn(turn) => {
             context.events.emit(|| Event::RequestWaits { request: id, ahead: turn.ahead() });
-            let deadline = Deadline::after(context.queue_timeout).min(request.deadline);
+            let deadline = Deadline::after(context.queue_timeout).min(story.deadline);
             let found = turn.wait(deadline, || !watch::withdrawn(client, id))?;
             if watch::withdrawn(client, id) {
                 found.lease.finish(Ended::Cancelled);
@@ -138,6 +171,8 @@ fn take(
             found
         }
     };
+    story.attempts += 1;
+    let attempt = story.attempts;
     context.events.emit(|| {
         let (considered, skipped) = context.pool.evidence(&found.decision);
         let (server, waited_us) = (found.lease.server().id.clone(), micros(found.waited));
@@ -152,9 +187,4 @@ fn too_slow(request: &Request) -> (Failure, bool) {
     let message = "The server gave no answer within its time and was stopped.";
     let failure = Failure::definite(ErrorCode::Timeout, message);
     (failure, request.what != What::Query)
-}
-
-fn lost_server(request: &Request, lost: Lost, why: &str) -> (Failure, bool) {
-    let read_only = request.prefix.read_only();
-    (retry::failure(request.what, read_only, lost, why), may_retry(request.what, read_only, lost))
 }

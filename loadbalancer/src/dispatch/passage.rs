@@ -2,12 +2,14 @@
 //!
 //! Up to [`EAGER_ANSWER`] bytes are taken from the server before the client gets any. So a short answer frees its
 //! server however slowly the client reads, and costs one write; and as long as the client has seen nothing, a lost
-//! server costs it nothing either. What is longer streams: a frame's prefix says how much follows, so a file passes
-//! through a buffer of 256 KiB without being understood or held.
+//! server costs it nothing either. The recorded outcome of a write is held whole, so that its repeat can replace it.
+//! What is longer streams: a chunk of a file passes through a buffer of 256 KiB without being understood or held.
 
 use super::{
     Context,
     request::{Request, What},
+    story::Story,
+    transfer::{Differs, Transfer},
     watch::{self, Next},
 };
 use crate::{
@@ -19,10 +21,11 @@ use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, PREFIX_LEN, Prefix},
     id::RequestId,
-    limits::{BLOCK_TIME, EAGER_ANSWER, RELAY_BLOCK},
-    message::{ErrorCode, Failure},
+    limits::{BLOCK_TIME, EAGER_ANSWER, MAX_RECORDED, RELAY_BLOCK},
+    message::{ChunkHeader, ErrorCode, Failure, Head},
     wire::{Connection, WireError, from_header},
 };
+use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 
 /// How long a server may be silent between two frames of an answer to SQL: a little more than a statement may run.
@@ -32,10 +35,15 @@ const LULL: Duration = Duration::from_millis(100);
 /// How long a server may take to confirm that it has stopped working on a request.
 const CANCEL_TIME: Duration = Duration::from_secs(1);
 
+/// Longest recorded outcome that is held, with its frames' prefixes and headers, in bytes. A server that sends more
+/// under this name is not believed.
+const LONGEST_RECORDED: usize = 2 * MAX_RECORDED;
+
 /// An answer on its way. Dropping it drops the lease: then the server gets nothing new until it has been asked.
 pub struct Passage<'a> {
     context: &'a Context,
     request: &'a Request,
+    story: &'a mut Story,
     /// Before the lease, because it must be closed before anybody asks the server what it is still doing.
     link: Connection,
     lease: Lease,
@@ -45,8 +53,8 @@ pub struct Passage<'a> {
     unread: usize,
     /// Whole frames taken from the server that the client has not got yet.
     held: Vec<u8>,
-    /// Bytes that the client has got.
-    passed: u64,
+    /// Whether all of the answer is held until its end.
+    recorded: bool,
 }
 
 /// Which side of a passage failed.
@@ -56,10 +64,18 @@ pub enum Broken {
     Server(String),
     /// The server said nothing until the deadline.
     Silence,
+    /// The server has another file than the one whose beginning the client has.
+    Differs,
     /// The client: it is gone, or does not read.
     Client(WireError),
     /// Nothing failed: the client took the request back.
     Withdrawn,
+}
+
+impl From<Differs> for Broken {
+    fn from(_: Differs) -> Self {
+        Self::Differs
+    }
 }
 
 /// What a server said when it was told to stop.
@@ -78,24 +94,35 @@ impl<'a> Passage<'a> {
     pub fn new(
         context: &'a Context,
         request: &'a Request,
+        story: &'a mut Story,
         lease: Lease,
         link: Connection,
         tag: RequestId,
         client: &'a mut Connection,
     ) -> Self {
-        Self { context, request, link, lease, tag, client, unread: 0, held: Vec::new(), passed: 0 }
+        Self { context, request, story, link, lease, tag, client, unread: 0, held: Vec::new(), recorded: false }
     }
 
-    /// Whether the client knows nothing of this answer yet.
-    pub fn client_got_nothing(&self) -> bool {
-        self.passed == 0
+    /// Whether this server goes on with a file that another one began.
+    pub fn resumes(&self) -> bool {
+        self.story.resumes()
+    }
+
+    /// Whether another server has begun with this request, and may have done something.
+    pub fn follows_another(&self) -> bool {
+        self.story.doubt || self.story.resumes()
     }
 
     /// Tells that the first byte is there.
     pub fn begun(&self) {
         let (request, after_us) = (self.request.prefix.id, micros(self.lease.age()));
         let server = || self.lease.server().id.clone();
-        self.context.events.emit(|| Event::AnswerBegun { request, server: server(), after_us });
+        if self.resumes() {
+            let offset = self.story.transfer.resume_at().0;
+            self.context.events.emit(|| Event::FileResumed { request, server: server(), offset });
+        } else {
+            self.context.events.emit(|| Event::AnswerBegun { request, server: server(), after_us });
+        }
     }
 
     /// The next frame of this answer, waited for until the deadline. Frames that answer something else are dropped
@@ -124,7 +151,7 @@ impl<'a> Passage<'a> {
 
     /// The next frame of an answer that has begun. When it does not come soon, the client gets what there is.
     pub fn following_frame(&mut self, header: &mut Vec<u8>) -> Result<Prefix, Broken> {
-        if !self.held.is_empty() {
+        if !self.held.is_empty() && !self.recorded {
             match self.next_frame(header, Deadline::after(LULL)) {
                 Err(Broken::Silence) => self.flush()?,
                 other => return other,
@@ -143,18 +170,70 @@ impl<'a> Passage<'a> {
 
     /// Takes the rest of one frame from the server: into `held` while that has room, else straight to the client.
     pub fn pass_frame(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
-        let len = PREFIX_LEN + prefix.rest_len();
-        if self.held.len() + len > EAGER_ANSWER {
+        if self.held.len() + PREFIX_LEN + prefix.rest_len() > self.hold_at_most() {
+            if self.recorded {
+                return Err(Broken::Server("its recorded outcome is longer than any can be".to_owned()));
+            }
             self.flush()?;
             self.stop_if_withdrawn()?;
         }
+        match (prefix.kind, self.request.what) {
+            (Kind::Head, _) => self.pass_head(prefix, header),
+            (Kind::Data, What::File) => self.pass_chunk(prefix, header),
+            _ => self.hold(prefix, header),
+        }
+    }
+
+    fn hold_at_most(&self) -> usize {
+        if self.recorded { LONGEST_RECORDED } else { EAGER_ANSWER }
+    }
+
+    /// The head says what follows; the client may have it already, from another server.
+    fn pass_head(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
+        let head: Head = self.understand(prefix, header)?;
+        self.recorded = matches!(head, Head::Rows { recorded: true, .. });
+        if self.story.transfer.head(&head)? {
+            return self.hold(prefix, header);
+        }
+        self.skip(prefix.body_len as usize)
+    }
+
+    /// A chunk of a file: a short one is held, a long one streams; of one that was cut only the rest is passed.
+    fn pass_chunk(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
+        let chunk: ChunkHeader = self.understand(prefix, header)?;
+        let len = prefix.body_len as usize;
+        let short = PREFIX_LEN + prefix.rest_len() <= EAGER_ANSWER;
+        if short && self.story.transfer.owed() == 0 {
+            self.hold(prefix, header)?;
+            self.story.transfer.chunk(chunk, len)?;
+            self.story.transfer.passed(len);
+            return Ok(());
+        }
+        self.flush()?;
+        if let Some(there) = self.story.transfer.chunk(chunk, len)? {
+            self.skip(there)?;
+        } else {
+            self.held.extend_from_slice(&prefix.with_id(self.request.prefix.id).encode());
+            self.held.extend_from_slice(header);
+            self.flush()?;
+        }
+        self.stream()
+    }
+
+    fn understand<M: DeserializeOwned>(&self, prefix: &Prefix, header: &[u8]) -> Result<M, Broken> {
+        from_header(self.link.peer(), prefix, header).map_err(|error| Broken::Server(error.to_string()))
+    }
+
+    fn skip(&mut self, bytes: usize) -> Result<(), Broken> {
+        self.unread -= bytes;
+        self.link.skip_body(bytes).map_err(|error| Broken::Server(error.to_string()))
+    }
+
+    /// Takes a frame whole, under the client's id.
+    fn hold(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
         let before = self.held.len();
         self.held.extend_from_slice(&prefix.with_id(self.request.prefix.id).encode());
         self.held.extend_from_slice(header);
-        if len > EAGER_ANSWER {
-            self.flush()?;
-            return self.stream_body();
-        }
         let taken = self.link.append_body(std::mem::take(&mut self.unread), &mut self.held);
         taken.map_err(|error| {
             self.held.truncate(before);
@@ -162,34 +241,32 @@ impl<'a> Passage<'a> {
         })
     }
 
-    /// Passes a large body on in blocks. A frame once begun must be completed, or the client could not be told
-    /// anything more: if the server fails, zeros fill the body up, and the error that follows makes it void.
-    fn stream_body(&mut self) -> Result<(), Broken> {
+    /// Passes the rest of a chunk on, in blocks.
+    fn stream(&mut self) -> Result<(), Broken> {
         let mut block = std::mem::take(&mut self.held);
         block.resize(RELAY_BLOCK.min(self.unread), 0);
-        let mut result = Ok(());
         while self.unread > 0 {
             let part = self.unread.min(block.len());
-            if result.is_ok()
-                && let Err(error) = self.link.read_body(&mut block[..part])
-            {
-                block.fill(0);
-                result = Err(Broken::Server(error.to_string()));
-            }
+            self.link.read_body(&mut block[..part]).map_err(|error| Broken::Server(error.to_string()))?;
             self.unread -= part;
             self.client.send_raw(&block[..part]).map_err(Broken::Client)?;
-            self.passed += part as u64;
+            self.story.passed += part as u64;
+            self.story.transfer.passed(part);
         }
         block.clear();
         self.held = block;
-        result
+        Ok(())
     }
 
     /// Gives the client what is held.
     fn flush(&mut self) -> Result<(), Broken> {
+        self.give_held().map_err(Broken::Client)
+    }
+
+    fn give_held(&mut self) -> Result<(), WireError> {
         if !self.held.is_empty() {
-            self.client.send_raw(&self.held).map_err(Broken::Client)?;
-            self.passed += self.held.len() as u64;
+            self.client.send_raw(&self.held)?;
+            self.story.passed += self.held.len() as u64;
             self.held.clear();
         }
         Ok(())
@@ -203,13 +280,27 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
+    /// The server is lost. If the client has a part of the answer, it gets the whole frames that came after it, too;
+    /// else it has nothing, and the next server begins anew. Returns whether the client has a part.
+    ///
+    /// # Errors
+    /// If the client does not take them.
+    pub fn save_what_is_whole(&mut self) -> Result<bool, WireError> {
+        if self.story.passed == 0 {
+            self.story.transfer = Transfer::default();
+            return Ok(false);
+        }
+        self.give_held()?;
+        Ok(true)
+    }
+
     /// The server has said its last word: its place is free before the client has read what is held. Returns the
     /// length of the answer.
     ///
     /// # Errors
     /// If the client does not take the rest.
     pub fn complete(mut self) -> Result<u64, WireError> {
-        let bytes = self.passed + self.held.len() as u64;
+        let bytes = self.story.passed + self.held.len() as u64;
         let held = std::mem::take(&mut self.held);
         let (request, server) = (self.request.prefix.id, self.lease.server().id.clone());
         self.context.events.emit(|| Event::AnswerTaken { request, server, bytes });
@@ -225,7 +316,7 @@ impl<'a> Passage<'a> {
     }
 
     /// Frees the server's place and keeps the connection to it. Returns the client.
-    fn server_is_done(self, ended: Ended) -> &'a mut Connection {
+    pub fn server_is_done(self, ended: Ended) -> &'a mut Connection {
         let server = Arc::clone(self.lease.server());
         server.keep(self.link);
         self.lease.finish(ended);

@@ -14,13 +14,14 @@ use super::{
     passage::{Broken, Passage, Stopped},
     request::Request,
     retry::Lost,
+    story::Story,
 };
-use crate::pool::Lease;
+use crate::{policy::Ended, pool::Lease};
 use protocol::{
     deadline::Deadline,
     frame::Prefix,
     limits::ATTEMPT_GRACE,
-    message::Failure,
+    message::{ErrorCode, Failure},
     wire::{Connection, WireError},
 };
 
@@ -34,8 +35,10 @@ pub enum Attempt {
         /// Whether it is what was asked for, and not an error.
         complete: bool,
     },
-    /// The server would not: it is full or ending.
+    /// The server would not, and another one may: it is full, ending, or cannot go on with this file.
     Refused(Failure),
+    /// The server has failed a request that an earlier server may have carried out.
+    Failed(Failure),
     /// The server took too long and has confirmed that it stopped.
     TooSlow,
     /// The server is lost, hangs, or sent what is no answer.
@@ -50,17 +53,25 @@ pub enum Attempt {
 }
 
 /// One attempt: the request goes to the server of this lease, its answer to the client.
-pub fn relay(context: &Context, lease: Lease, request: &Request, client: &mut Connection) -> Attempt {
+pub fn relay(
+    context: &Context,
+    lease: Lease,
+    request: &Request,
+    story: &mut Story,
+    client: &mut Connection,
+) -> Attempt {
     let tag = context.tags.next();
     let mut link = match lease.server().connection(context.connect_timeout) {
         Ok(link) => link,
         Err(error) => return Attempt::Lost(Lost::BeforeSent, error.to_string()),
     };
-    if let Err(error) = link.send(&request.prefix.with_id(tag), &request.header, &request.body) {
+    let (prefix, header) = story.ask(request);
+    if let Err(error) = link.send(&prefix.with_id(tag), &header, &request.body) {
         return Attempt::Lost(Lost::BeforeSent, error.to_string());
     }
-    let deadline = Deadline::after(lease.server().processing_time + ATTEMPT_GRACE).min(request.deadline);
-    let mut passage = Passage::new(context, request, lease, link, tag, client);
+    let time = lease.server().processing_time + ATTEMPT_GRACE + story.reread_time();
+    let deadline = Deadline::after(time).min(story.deadline);
+    let mut passage = Passage::new(context, request, story, lease, link, tag, client);
     let mut header = Vec::new();
     match passage.next_frame(&mut header, deadline) {
         Ok(prefix) => pass_on(passage, request, prefix, header),
@@ -82,6 +93,11 @@ fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut 
                 passage.refused();
                 return Attempt::Refused(failure.clone());
             }
+            if let Said::Failed(failure) = &said
+                && passage.follows_another()
+            {
+                return failed_after_another(passage, failure.clone());
+            }
             passage.begun();
             first = false;
         }
@@ -99,6 +115,14 @@ fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut 
     }
 }
 
+/// The server has failed what another server began. It cannot go on with a file: perhaps a third one can. What it
+/// says of a statement is the end, but must be read in the light of what the other one may have done.
+fn failed_after_another(passage: Passage<'_>, failure: Failure) -> Attempt {
+    let resumed = passage.resumes();
+    passage.server_is_done(Ended::Answered);
+    if resumed { Attempt::Refused(failure) } else { Attempt::Failed(failure) }
+}
+
 /// The server has not begun in time: it is told to stop.
 fn too_late(passage: Passage<'_>) -> Attempt {
     let why = match passage.cancel() {
@@ -110,11 +134,20 @@ fn too_late(passage: Passage<'_>) -> Attempt {
 }
 
 /// The answer does not come to its end.
-fn broken_off(passage: Passage<'_>, broken: Broken) -> Attempt {
-    let lost = if passage.client_got_nothing() { Lost::Unanswered } else { Lost::Partly };
+fn broken_off(mut passage: Passage<'_>, broken: Broken) -> Attempt {
+    let mut lost = |why| match passage.save_what_is_whole() {
+        Ok(true) => Attempt::Lost(Lost::Partly, why),
+        Ok(false) => Attempt::Lost(Lost::Unanswered, why),
+        Err(error) => Attempt::ClientLost(error),
+    };
     match broken {
-        Broken::Server(why) => Attempt::Lost(lost, why),
-        Broken::Silence => Attempt::Lost(lost, "it stopped in the middle of its answer".to_owned()),
+        Broken::Server(why) => lost(why),
+        Broken::Silence => lost("it stopped in the middle of its answer".to_owned()),
+        Broken::Differs => {
+            passage.cancel();
+            let message = "Another server has a different file of this name: what has come so far is void.";
+            Attempt::Refused(Failure::definite(ErrorCode::Damaged, message))
+        }
         Broken::Withdrawn => Attempt::Cancelled { surely: passage.cancel() == Stopped::Surely },
         Broken::Client(error) => {
             passage.cancel();

@@ -3,6 +3,7 @@
 use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},
+    id::RequestId,
     limits::{HEADER_TIME, MAX_FILE_NAME, MAX_ID, MAX_SQL},
     message::{ErrorCode, Failure, FileRequest, QueryRequest},
     wire::{Connection, WireError, from_header},
@@ -34,6 +35,10 @@ pub struct Request {
     pub body: Vec<u8>,
     /// What is asked for.
     pub what: What,
+    /// The request's own name, which the database records a write under; [`RequestId::NONE`] if it has none.
+    pub id: RequestId,
+    /// Of a file: its header, understood.
+    pub file: Option<FileRequest>,
     /// The client's id, as it was typed.
     pub client: String,
     /// The request as a person would write it, or its beginning.
@@ -102,7 +107,8 @@ fn understand(
     since: Instant,
     longest: Duration,
 ) -> Result<Incoming, WireError> {
-    let (what, name, text, patience) = match prefix.kind {
+    let (mut file, mut id) = (None, RequestId::NONE);
+    let (what, asker, text, patience) = match prefix.kind {
         Kind::Ping => (What::Ping, String::new(), "ping".to_owned(), None),
         Kind::File => {
             let asked: FileRequest = from_header(client.peer(), &prefix, &header)?;
@@ -110,20 +116,24 @@ fn understand(
                 let failure = too_long("The name of the file", asked.name.len(), MAX_FILE_NAME);
                 return Ok(Incoming::Wrong(prefix, failure));
             }
-            (What::File, asked.client, format!("file {}", asked.name), asked.timeout_ms)
+            let (asker, text, patience) = (asked.client.clone(), format!("file {}", asked.name), asked.timeout_ms);
+            id = asked.request;
+            file = Some(asked);
+            (What::File, asker, text, patience)
         }
         _ => {
             let asked: QueryRequest = from_header(client.peer(), &prefix, &header)?;
+            id = asked.request;
             (What::Query, asked.client, beginning(&body), asked.timeout_ms)
         }
     };
-    if name.chars().count() > MAX_ID {
-        return Ok(Incoming::Wrong(prefix, too_long("The client's id", name.len(), MAX_ID)));
+    if asker.chars().count() > MAX_ID {
+        return Ok(Incoming::Wrong(prefix, too_long("The client's id", asker.len(), MAX_ID)));
     }
     let patience = patience.map_or(longest, |ms| longest.min(Duration::from_millis(ms)));
     let deadline = Deadline::at(since + patience);
-    let client = name;
-    Ok(Incoming::Request(Box::new(Request { prefix, header, body, what, client, text, since, deadline })))
+    let request = Request { prefix, header, body, what, id, file, client: asker, text, since, deadline };
+    Ok(Incoming::Request(Box::new(request)))
 }
 
 /// The beginning of a statement. Events carry it, and many of them may wait for a slow terminal: none may be large.

@@ -28,6 +28,9 @@ fn print_one(event: &Event) {
         Event::RequestWaits { ahead, .. } => say!("No idle server: the request waits ({ahead} ahead of it)."),
         Event::ServerChosen { server, .. } => say!("Chosen server: {server}"),
         Event::AnswerBegun { .. } => say!("Got response from server!"),
+        Event::FileResumed { server, offset, .. } => {
+            say!("Going on with the file at byte {offset}, from server {server}.");
+        }
         Event::FileSent { server, .. } => say!("Sent requested file from server {server}!"),
         Event::ResponseSent { .. } => say!("Sent response to client!"),
         Event::RequestCancelled { server: Some(server), .. } => {

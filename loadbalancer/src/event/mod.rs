@@ -59,6 +59,8 @@ pub enum Event {
     },
     /// The first byte of the answer is there.
     AnswerBegun { request: RequestId, server: String, after_us: u64 },
+    /// A file that another server began goes on from this byte.
+    FileResumed { request: RequestId, server: String, offset: u64 },
     /// The server has said its last word on this request and is idle again.
     AnswerTaken { request: RequestId, server: String, bytes: u64 },
     /// A file has been passed on whole.

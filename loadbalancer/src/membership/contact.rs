@@ -36,6 +36,8 @@ use std::{
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How soon a server is asked again while it is in doubt.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Unanswered heartbeats after which a server is down whose answer to a request was lost already.
+const FALL_IN_DOUBT: u32 = 2;
 /// How often in a row nobody may have listened before the entry is removed: a server that is just being restarted
 /// on the same port gets the time between two tries.
 const SURELY_GONE: u32 = 2;
@@ -163,7 +165,7 @@ impl Speaker {
                 Err(HandshakeError::Wire(WireError::Timeout { phase: Phase::Answer, .. })) => {
                     missed += 1;
                     let doubt = pool.state(server) != Some(crate::pool::State::Up);
-                    if missed >= HEARTBEAT_FALL || doubt {
+                    if missed >= HEARTBEAT_FALL || (doubt && missed >= FALL_IN_DOUBT) {
                         return Over::Silent(format!("{missed} of its heartbeats in a row were not answered in time"));
                     }
                     doubt

@@ -20,7 +20,7 @@
 //! with the number of requests it says it is serving, or [`Core::down`].
 
 use crate::policy::{Candidate, Ended, Name, Policy, ServerKey};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// Names a waiting request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +53,17 @@ pub enum Skipped {
     Draining,
     /// It has already lost this request.
     AlreadyTried,
+    /// It has another database than the one that may have carried the request out.
+    OtherDatabase,
+}
+
+/// What a request wants of its server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Servers that have lost this request: taken only when no other one is up.
+    pub avoid: Vec<ServerKey>,
+    /// The database that may have carried it out already: only servers of this one can know.
+    pub database: Option<Arc<str>>,
 }
 
 /// A choice with its evidence.
@@ -89,6 +100,7 @@ pub enum Taken {
 #[derive(Debug)]
 struct Slot {
     seen: Candidate,
+    database: Option<Arc<str>>,
     state: State,
     /// Of the active requests, those whose end is in doubt.
     doubtful: u32,
@@ -99,7 +111,7 @@ struct Slot {
 #[derive(Debug)]
 struct Waiting {
     ticket: Ticket,
-    avoid: Vec<ServerKey>,
+    wanted: Wanted,
 }
 
 /// Servers, idle list and queue.
@@ -143,10 +155,10 @@ impl Core {
         self.waiting.len()
     }
 
-    /// Whether it makes sense to wait: some server is up, or will be when its doubts are settled.
+    /// Whether it makes sense to wait: some server for this request is up, or will be when its doubts are settled.
     #[must_use]
-    pub fn any_alive(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.state, State::Up | State::Doubtful))
+    pub fn any_alive(&self, wanted: &Wanted) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.state, State::Up | State::Doubtful) && slot.serves(wanted))
     }
 
     /// A server's state and how many requests it holds.
@@ -158,12 +170,17 @@ impl Core {
     // ------------------------------------------------------------------------------------------- the servers
 
     /// A server joins; it is up and idle.
-    pub fn join(&mut self, processing_time: Duration, capacity: u32) -> (ServerKey, Vec<Grant>) {
+    pub fn join(
+        &mut self,
+        processing_time: Duration,
+        capacity: u32,
+        database: Option<Arc<str>>,
+    ) -> (ServerKey, Vec<Grant>) {
         self.last_key += 1;
         let key = ServerKey(self.last_key);
         let seen = Candidate { key, processing_time, capacity: capacity.max(1), active: 0, last_chosen: 0 };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
-        self.slots.insert(at, Slot { seen, state: State::Up, doubtful: 0, doubts: 0 });
+        self.slots.insert(at, Slot { seen, database, state: State::Up, doubtful: 0, doubts: 0 });
         self.servers_changed();
         (key, self.serve_waiting())
     }
@@ -232,9 +249,9 @@ impl Core {
 
     // ------------------------------------------------------------------------------------------ the requests
 
-    /// A request wants a server, but (as long as there is another one up) none of `avoid`.
-    pub fn take(&mut self, avoid: &[ServerKey]) -> Taken {
-        if let Some(decision) = self.decide(avoid) {
+    /// A request wants a server.
+    pub fn take(&mut self, wanted: &Wanted) -> Taken {
+        if let Some(decision) = self.decide(wanted) {
             return Taken::Server(decision);
         }
         if self.waiting.len() >= self.max_waiting {
@@ -243,7 +260,7 @@ impl Core {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let ahead = self.waiting.len();
-        self.waiting.push_back(Waiting { ticket, avoid: avoid.to_vec() });
+        self.waiting.push_back(Waiting { ticket, wanted: wanted.clone() });
         Taken::Wait(ticket, ahead)
     }
 
@@ -282,13 +299,13 @@ impl Core {
         let mut grants = Vec::new();
         let mut at = 0;
         while at < self.waiting.len() && self.spare() {
-            let avoid = std::mem::take(&mut self.waiting[at].avoid);
-            if let Some(decision) = self.decide(&avoid) {
+            let wanted = std::mem::take(&mut self.waiting[at].wanted);
+            if let Some(decision) = self.decide(&wanted) {
                 if let Some(waiting) = self.waiting.remove(at) {
                     grants.push(Grant { ticket: waiting.ticket, decision });
                 }
             } else {
-                self.waiting[at].avoid = avoid;
+                self.waiting[at].wanted = wanted;
                 at += 1;
             }
         }
@@ -296,22 +313,21 @@ impl Core {
     }
 
     fn spare(&self) -> bool {
-        self.slots.iter().any(|slot| why_not(slot, &[]).is_none())
+        self.slots.iter().any(|slot| slot.why_not(&Wanted::default(), false).is_none())
     }
 
     /// Lets the policy choose among those who could take a request now.
-    fn decide(&mut self, avoid: &[ServerKey]) -> Option<Decision> {
-        let up = |slot: &&Slot| slot.state == State::Up;
-        let others = self.slots.iter().filter(up).any(|slot| !avoid.contains(&slot.seen.key));
-        let avoid = if others { avoid } else { &[] };
-        let free = self.slots.iter().filter(|slot| why_not(slot, avoid).is_none());
+    fn decide(&mut self, wanted: &Wanted) -> Option<Decision> {
+        let other = |slot: &Slot| slot.state == State::Up && slot.serves(wanted) && !slot.is_avoided(wanted);
+        let avoid = self.slots.iter().any(other);
+        let free = self.slots.iter().filter(|slot| slot.why_not(wanted, avoid).is_none());
         let considered: Vec<Candidate> = free.map(|slot| slot.seen.clone()).collect();
         if considered.is_empty() {
             return None;
         }
         let chosen = self.policy.choose(&considered).min(considered.len() - 1);
         let server = considered[chosen].key;
-        let skipped = self.slots.iter().filter_map(|slot| Some((slot.seen.key, why_not(slot, avoid)?)));
+        let skipped = self.slots.iter().filter_map(|slot| Some((slot.seen.key, slot.why_not(wanted, avoid)?)));
         let decision = if self.evidence {
             Decision { server, skipped: skipped.collect(), considered }
         } else {
@@ -328,15 +344,27 @@ impl Core {
     }
 }
 
-/// Why this server cannot take a request now; `None` if it can.
-fn why_not(slot: &Slot, avoid: &[ServerKey]) -> Option<Skipped> {
-    match slot.state {
-        State::Down => Some(Skipped::Down),
-        State::Draining => Some(Skipped::Draining),
-        State::Doubtful => Some(Skipped::Doubtful),
-        State::Up if avoid.contains(&slot.seen.key) => Some(Skipped::AlreadyTried),
-        State::Up if slot.seen.active >= slot.seen.capacity => Some(Skipped::Busy),
-        State::Up => None,
+impl Slot {
+    /// Whether the request may go to this server at all.
+    fn serves(&self, wanted: &Wanted) -> bool {
+        wanted.database.is_none() || wanted.database == self.database
+    }
+
+    fn is_avoided(&self, wanted: &Wanted) -> bool {
+        wanted.avoid.contains(&self.seen.key)
+    }
+
+    /// Why this server cannot take the request now; `None` if it can. `avoid`: there is another server for it.
+    fn why_not(&self, wanted: &Wanted, avoid: bool) -> Option<Skipped> {
+        match self.state {
+            State::Down => Some(Skipped::Down),
+            State::Draining => Some(Skipped::Draining),
+            State::Doubtful => Some(Skipped::Doubtful),
+            State::Up if !self.serves(wanted) => Some(Skipped::OtherDatabase),
+            State::Up if avoid && self.is_avoided(wanted) => Some(Skipped::AlreadyTried),
+            State::Up if self.seen.active >= self.seen.capacity => Some(Skipped::Busy),
+            State::Up => None,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod turn;
 mod server;
 
 pub use self::{
-    core::{Decision, Skipped, State},
+    core::{Decision, Skipped, State, Wanted},
     lease::Lease,
     server::Server,
     turn::{Refused, Turn},
@@ -82,14 +82,13 @@ impl Pool {
 
     // ------------------------------------------------------------------------------------------ the requests
 
-    /// Takes a server for a request, or a place in the queue. Servers in `avoid` are taken only when no other one is
-    /// up.
+    /// Takes a server for a request, or a place in the queue.
     ///
     /// # Errors
     /// [`Refused::QueueFull`].
-    pub fn take(self: &Arc<Self>, avoid: &[ServerKey]) -> Result<Taking, Refused> {
+    pub fn take(self: &Arc<Self>, wanted: &Wanted) -> Result<Taking, Refused> {
         let mut inner = self.inner.lock();
-        match inner.core.take(avoid) {
+        match inner.core.take(wanted) {
             Taken::QueueFull => Err(Refused::QueueFull),
             Taken::Server(decision) => {
                 let server = inner.members.get(&decision.server).map(Arc::clone);
@@ -100,9 +99,9 @@ impl Pool {
             Taken::Wait(ticket, ahead) => {
                 let (waker, granted) = bounded(1);
                 inner.waiters.insert(ticket, waker);
-                let hope = inner.core.any_alive();
+                let hope = inner.core.any_alive(wanted);
                 drop(inner);
-                Ok(Taking::Turn(Turn::new(Arc::clone(self), ticket, granted, ahead, hope)))
+                Ok(Taking::Turn(Turn::new(self, wanted, (ticket, granted), ahead, hope)))
             }
         }
     }
@@ -118,8 +117,8 @@ impl Pool {
         inner.core.withdraw(ticket)
     }
 
-    fn any_alive(&self) -> bool {
-        self.inner.lock().core.any_alive()
+    fn any_alive(&self, wanted: &Wanted) -> bool {
+        self.inner.lock().core.any_alive(wanted)
     }
 
     fn give_back(&self, key: ServerKey, ended: Ended, took: Duration) {
@@ -158,7 +157,8 @@ impl Pool {
     pub fn join(&self, identity: &Identity, ask: Sender<()>) -> Arc<Server> {
         let processing_time = Duration::try_from_secs_f64(identity.processing_time).unwrap_or_default();
         let server = self.change(|inner| {
-            let (key, grants) = inner.core.join(processing_time, identity.capacity);
+            let database = identity.database.as_deref().map(Arc::from);
+            let (key, grants) = inner.core.join(processing_time, identity.capacity, database);
             let server = Arc::new(Server::new(key, identity, processing_time, ask));
             inner.members.insert(key, Arc::clone(&server));
             (server, grants)
@@ -183,11 +183,11 @@ impl Pool {
         self.events.emit(|| Event::ServerLeft { server: server.id.clone() });
     }
 
-    /// A server does not answer. Says whether that is news.
+    /// A server does not answer: it gets nothing new, and the requests that wait for it go elsewhere at once.
     pub fn down(&self, server: &Server, why: &str) {
         let news = self.state(server) != Some(State::Down);
         self.change(|inner| ((), inner.core.down(server.key)));
-        server.forget_connections();
+        server.cut_connections();
         if news {
             self.events.emit(|| Event::ServerDown { server: server.id.clone(), why: why.to_owned() });
         }

@@ -9,8 +9,11 @@ use protocol::{
     wire::{Connection, Pending, WireError},
 };
 use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    net::{Shutdown, SocketAddr, TcpStream},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,9 +35,14 @@ pub struct Server {
     pub capacity: u32,
     /// Which of its lives this is.
     pub incarnation: u64,
+    /// The identity of its database: a statement that may have been carried out never leaves it.
+    pub database: Option<Arc<str>>,
     /// Idle connections to it; `None` while it is down or has left, so that none is worth keeping. The lock is held
     /// to push or pop one; connecting and closing happen outside.
     kept: Mutex<Option<Vec<Connection>>>,
+    /// All connections to it, so that they can be cut when it is down: whoever waits on one learns it at once. The
+    /// lock is held to add one, or to shut them down, which does not block.
+    all: Mutex<Vec<Weak<TcpStream>>>,
     answered: AtomicU64,
     failed: AtomicU64,
     /// Wakes the thread that speaks to its control port.
@@ -50,6 +58,8 @@ impl Server {
             processing_time,
             capacity: identity.capacity.max(1),
             incarnation: identity.incarnation,
+            database: identity.database.as_deref().map(Arc::from),
+            all: Mutex::new(Vec::new()),
             kept: Mutex::new(Some(Vec::new())),
             answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -69,9 +79,22 @@ impl Server {
             match kept {
                 Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
                 Some(_) => {}
-                None => return Connection::connect(self.address, within),
+                None => {
+                    let connection = Connection::connect(self.address, within)?;
+                    self.note(&connection);
+                    return Ok(connection);
+                }
             }
         }
+    }
+
+    fn note(&self, connection: &Connection) {
+        let mut all = self.all.lock();
+        // Closed ones are dropped whenever the list would have to grow, so it is at most twice as long as needed.
+        if all.len() == all.capacity() {
+            all.retain(|stream| stream.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(connection.stream()));
     }
 
     /// Keeps a connection whose last answer has been read to its end.
@@ -83,6 +106,14 @@ impl Server {
         // Closed without the lock.
         drop(kept);
         drop(connection);
+    }
+
+    /// Ends all connections: the server does not answer, and nobody should go on waiting for it.
+    pub(super) fn cut_connections(&self) {
+        self.forget_connections();
+        for stream in self.all.lock().drain(..).filter_map(|stream| stream.upgrade()) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Closes the kept connections: the server is down or has left.

@@ -31,7 +31,7 @@ fn join(pool: &Pool, id: &str, time: f64, capacity: u32) -> Arc<Server> {
 
 /// Takes a server, waiting until the deadline.
 fn take_until(pool: &Arc<Pool>, deadline: Deadline) -> Result<Found, Refused> {
-    match pool.take(&[])? {
+    match pool.take(&Wanted::default())? {
         Taking::Server(found) => Ok(found),
         Taking::Turn(turn) => turn.wait(deadline, || true),
     }
@@ -65,7 +65,7 @@ fn who_waits_gets_the_server_that_becomes_free() {
         let (told, tells) = bounded(1);
         let pool = &pool;
         let waiter = scope.spawn(move || {
-            let Taking::Turn(turn) = pool.take(&[]).unwrap() else { panic!("the server is taken") };
+            let Taking::Turn(turn) = pool.take(&Wanted::default()).unwrap() else { panic!("the server is taken") };
             told.send(turn.ahead()).unwrap();
             turn.wait(soon(), || true).unwrap()
         });
@@ -93,7 +93,7 @@ fn whoever_gives_up_leaves_the_queue_and_hands_on_what_had_just_come() {
     let pool = pool();
     join(&pool, "1", 0.1, 1);
     let first = take(&pool);
-    let turns: Vec<_> = (0..2).map(|_| pool.take(&[]).unwrap()).collect();
+    let turns: Vec<_> = (0..2).map(|_| pool.take(&Wanted::default()).unwrap()).collect();
     let [Taking::Turn(second), Taking::Turn(third)] = <[Taking; 2]>::try_from(turns).unwrap() else {
         panic!("the server is taken")
     };
@@ -110,7 +110,7 @@ fn whoever_is_not_wanted_any_more_stops_waiting() {
     let pool = pool();
     join(&pool, "1", 0.1, 1);
     let _held = take(&pool);
-    let Taking::Turn(turn) = pool.take(&[]).unwrap() else { panic!("the server is taken") };
+    let Taking::Turn(turn) = pool.take(&Wanted::default()).unwrap() else { panic!("the server is taken") };
     assert_eq!(turn.wait(soon(), || false).unwrap_err(), Refused::Withdrawn);
     assert_eq!(pool.waiting(), 0);
 }

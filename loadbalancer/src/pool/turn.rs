@@ -3,7 +3,7 @@
 //! Like a [`Lease`](super::Lease) it gives itself back: dropping it leaves the queue, and a server that came in that
 //! very moment goes to the next. So no way out of a wait can lose a server.
 
-use super::{Decision, Found, Lease, Pool, Server, core::Ticket};
+use super::{Decision, Found, Lease, Pool, Server, Wanted, core::Ticket};
 use crate::policy::Ended;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use protocol::{
@@ -54,6 +54,7 @@ impl Refused {
 #[derive(Debug)]
 pub struct Turn {
     pool: Arc<Pool>,
+    wanted: Wanted,
     ticket: Ticket,
     granted: Receiver<(Arc<Server>, Decision)>,
     since: Instant,
@@ -64,15 +65,15 @@ pub struct Turn {
 
 impl Turn {
     pub(super) fn new(
-        pool: Arc<Pool>,
-        ticket: Ticket,
-        granted: Receiver<(Arc<Server>, Decision)>,
+        pool: &Arc<Pool>,
+        wanted: &Wanted,
+        (ticket, granted): (Ticket, Receiver<(Arc<Server>, Decision)>),
         ahead: usize,
         hope: bool,
     ) -> Self {
-        let since = Instant::now();
+        let (pool, wanted, since) = (Arc::clone(pool), wanted.clone(), Instant::now());
         let hopeless_since = (!hope).then_some(since);
-        Self { pool, ticket, granted, since, ahead, hopeless_since }
+        Self { pool, wanted, ticket, granted, since, ahead, hopeless_since }
     }
 
     /// How many were ahead when it was taken.
@@ -109,7 +110,7 @@ impl Turn {
 
     /// How long there has been no server to hope for; zero while there is one.
     fn hopeless_for(&mut self) -> Duration {
-        if self.pool.any_alive() {
+        if self.pool.any_alive(&self.wanted) {
             self.hopeless_since = None;
             return Duration::ZERO;
         }

@@ -10,8 +10,16 @@ fn ms(ms: u64) -> Duration {
 
 fn pool(times_ms: &[u64]) -> (Core, Vec<ServerKey>) {
     let mut core = Core::new(Name::Power, 4);
-    let keys = times_ms.iter().map(|time| core.join(ms(*time), 1).0).collect();
+    let keys = times_ms.iter().map(|time| core.join(ms(*time), 1, None).0).collect();
     (core, keys)
+}
+
+fn any() -> Wanted {
+    Wanted::default()
+}
+
+fn but(server: ServerKey) -> Wanted {
+    Wanted { avoid: vec![server], database: None }
 }
 
 fn server(taken: Taken) -> ServerKey {
@@ -35,62 +43,76 @@ fn served(grants: &[Grant]) -> Vec<(Ticket, ServerKey)> {
 #[test]
 fn idle_servers_are_taken_strongest_first_and_each_only_once() {
     let (mut core, keys) = pool(&[400, 100, 200]);
-    assert_eq!([(); 3].map(|()| server(core.take(&[]))), [keys[1], keys[2], keys[0]]);
-    assert_eq!(core.take(&[]), Taken::Wait(Ticket(1), 0));
+    assert_eq!([(); 3].map(|()| server(core.take(&any()))), [keys[1], keys[2], keys[0]]);
+    assert_eq!(core.take(&any()), Taken::Wait(Ticket(1), 0));
 }
 
 #[test]
 fn those_who_wait_are_served_in_order_and_never_overtaken() {
     let (mut core, keys) = pool(&[100]);
-    server(core.take(&[]));
-    let (first, second) = (ticket(core.take(&[])), ticket(core.take(&[])));
+    server(core.take(&any()));
+    let (first, second) = (ticket(core.take(&any())), ticket(core.take(&any())));
     assert_eq!(served(&core.give_back(keys[0], Ended::Answered, TOOK)), [(first, keys[0])]);
-    assert_eq!(core.take(&[]), Taken::Wait(Ticket(3), 1), "a newcomer queues behind the second");
+    assert_eq!(core.take(&any()), Taken::Wait(Ticket(3), 1), "a newcomer queues behind the second");
     assert_eq!(served(&core.give_back(keys[0], Ended::Answered, TOOK)), [(second, keys[0])]);
 }
 
 #[test]
 fn a_full_queue_refuses_and_a_withdrawal_makes_room() {
     let (mut core, _) = pool(&[]);
-    let first = ticket(core.take(&[]));
-    (0..3).map(|_| ticket(core.take(&[]))).for_each(|_| ());
-    assert_eq!(core.take(&[]), Taken::QueueFull);
+    let first = ticket(core.take(&any()));
+    (0..3).map(|_| ticket(core.take(&any()))).for_each(|_| ());
+    assert_eq!(core.take(&any()), Taken::QueueFull);
     assert!(core.withdraw(first));
     assert!(!core.withdraw(first));
-    assert_eq!(core.take(&[]), Taken::Wait(Ticket(5), 3));
+    assert_eq!(core.take(&any()), Taken::Wait(Ticket(5), 3));
 }
 
 #[test]
 fn a_server_that_joins_serves_those_who_wait() {
     let (mut core, _) = pool(&[]);
-    let waiting = ticket(core.take(&[]));
-    let (key, grants) = core.join(ms(10), 1);
+    let waiting = ticket(core.take(&any()));
+    let (key, grants) = core.join(ms(10), 1, None);
     assert_eq!(served(&grants), [(waiting, key)]);
 }
 
 #[test]
 fn a_server_that_failed_the_request_is_avoided_while_another_is_up() {
     let (mut core, keys) = pool(&[100, 200]);
-    assert_eq!(server(core.take(&[keys[0]])), keys[1]);
-    let Taken::Wait(patient, _) = core.take(&[keys[0]]) else { panic!("the other one is busy: wait for it") };
+    assert_eq!(server(core.take(&but(keys[0]))), keys[1]);
+    let Taken::Wait(patient, _) = core.take(&but(keys[0])) else { panic!("the other one is busy: wait for it") };
     assert_eq!(served(&core.down(keys[1])), [(patient, keys[0])], "the other one is gone: better this than none");
+}
+
+#[test]
+fn a_request_that_may_have_been_carried_out_never_leaves_its_database() {
+    let mut core = Core::new(Name::Power, 4);
+    let (ours, other): (Arc<str>, Arc<str>) = ("ours".into(), "other".into());
+    let (first, _) = core.join(ms(1), 1, Some(Arc::clone(&ours)));
+    core.join(ms(2), 1, Some(other));
+    core.join(ms(3), 1, None);
+    let wanted = Wanted { avoid: vec![first], database: Some(ours) };
+    assert_eq!(server(core.take(&wanted)), first, "it has failed the request, but no other can know");
+    ticket(core.take(&wanted));
+    core.down(first);
+    assert!(!core.any_alive(&wanted) && core.any_alive(&any()));
 }
 
 #[test]
 fn capacity_is_how_often_a_server_is_in_the_idle_list() {
     let mut core = Core::new(Name::Power, 4);
-    let (key, _) = core.join(ms(1), 3);
-    (0..3).for_each(|_| assert_eq!(server(core.take(&[])), key));
-    ticket(core.take(&[]));
+    let (key, _) = core.join(ms(1), 3, None);
+    (0..3).for_each(|_| assert_eq!(server(core.take(&any())), key));
+    ticket(core.take(&any()));
     assert_eq!(core.look(key), Some((State::Up, 3)));
 }
 
 #[test]
 fn a_lost_answer_keeps_the_place_taken_until_the_server_was_asked() {
     let (mut core, keys) = pool(&[100]);
-    server(core.take(&[]));
+    server(core.take(&any()));
     assert!(core.doubt(keys[0], TOOK).is_empty());
-    let waiting = ticket(core.take(&[]));
+    let waiting = ticket(core.take(&any()));
     let (doubt, grants) = core.settle(keys[0], 1, 1);
     assert!(doubt && grants.is_empty(), "it is still computing");
     let (doubt, grants) = core.settle(keys[0], 0, 1);
@@ -101,8 +123,8 @@ fn a_lost_answer_keeps_the_place_taken_until_the_server_was_asked() {
 #[test]
 fn settling_does_not_free_places_that_are_honestly_taken() {
     let mut core = Core::new(Name::Power, 4);
-    let (key, _) = core.join(ms(1), 3);
-    (0..3).map(|_| server(core.take(&[]))).for_each(|_| ());
+    let (key, _) = core.join(ms(1), 3, None);
+    (0..3).map(|_| server(core.take(&any()))).for_each(|_| ());
     core.doubt(key, TOOK);
     assert!(!core.settle(key, 2, 1).0);
     assert_eq!(core.look(key), Some((State::Up, 2)));
@@ -111,7 +133,7 @@ fn settling_does_not_free_places_that_are_honestly_taken() {
 #[test]
 fn an_answer_older_than_the_doubt_settles_nothing() {
     let (mut core, keys) = pool(&[100]);
-    server(core.take(&[]));
+    server(core.take(&any()));
     let asked_at = core.doubts(keys[0]);
     core.doubt(keys[0], TOOK);
     assert!(core.settle(keys[0], 0, asked_at).0, "it was asked before it got the request");
@@ -121,9 +143,9 @@ fn an_answer_older_than_the_doubt_settles_nothing() {
 #[test]
 fn a_decision_carries_its_evidence() {
     let (mut core, keys) = pool(&[100, 200, 300, 400]);
-    server(core.take(&[]));
+    server(core.take(&any()));
     core.down(keys[3]);
-    let Taken::Server(decision) = core.take(&[keys[1]]) else { panic!("one is free") };
+    let Taken::Server(decision) = core.take(&but(keys[1])) else { panic!("one is free") };
     assert_eq!(decision.server, keys[2]);
     assert_eq!(decision.considered.iter().map(|server| server.key).collect::<Vec<_>>(), [keys[2]]);
     let skipped = [(keys[0], Skipped::Busy), (keys[1], Skipped::AlreadyTried), (keys[3], Skipped::Down)];
@@ -137,12 +159,12 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut core = Core::new(Name::Power, 50);
     let (mut held, mut doubted, mut queue) = (Vec::new(), Vec::new(), VecDeque::new());
-    let keys: Vec<ServerKey> = (1..=4).map(|n| core.join(ms(n), random.u32(1..4)).0).collect();
+    let keys: Vec<ServerKey> = (1..=4).map(|n| core.join(ms(n), random.u32(1..4), None).0).collect();
     for step in 0..100_000 {
         let key = keys[random.usize(..keys.len())];
         let mut grants = Vec::new();
         match random.u8(..8) {
-            0..=2 => match core.take(&[]) {
+            0..=2 => match core.take(&any()) {
                 Taken::Server(decision) => {
                     assert!(queue.is_empty(), "seed {seed}, step {step}: overtaken");
                     held.push(decision.server);
@@ -176,7 +198,7 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
             let out = |list: &[ServerKey]| list.iter().filter(|key| **key == slot.seen.key).count() as u32;
             assert_eq!(slot.seen.active, out(&held) + out(&doubted), "seed {seed}, step {step}");
             assert!(slot.seen.active <= slot.seen.capacity, "seed {seed}, step {step}");
-            let idle = why_not(slot, &[]).is_none();
+            let idle = slot.why_not(&any(), false).is_none();
             assert!(!idle || queue.is_empty(), "seed {seed}, step {step}: idle while somebody waits");
         }
     }

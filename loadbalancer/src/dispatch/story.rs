@@ -1,0 +1,116 @@
+//! What is known of a request while it is being tried: the servers that lost it, whether it may have been carried
+//! out, and how much of its answer the client has.
+
+use super::{
+    request::{Request, What},
+    retry::{self, Lost, Nature},
+    transfer::Transfer,
+};
+use crate::{
+    policy::ServerKey,
+    pool::{Server, Wanted},
+};
+use protocol::{
+    deadline::Deadline,
+    frame::Prefix,
+    limits::CLIENT_PATIENCE,
+    message::{Failure, FileRequest},
+    wire::to_header,
+};
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+/// A client waits [`CLIENT_PATIENCE`] for the next byte; its load balancer must have decided before that.
+const BEFORE_PATIENCE_ENDS: Duration = Duration::from_secs(5);
+
+/// How fast a server reads and hashes the part of a file that the client has, at the least, in bytes per second.
+const REREAD_RATE: u64 = 100_000_000;
+
+/// The story of one request so far.
+#[derive(Debug)]
+pub struct Story {
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What the next server must be, and must not be.
+    pub wanted: Wanted,
+    /// Whether an earlier attempt may have carried the request out.
+    pub doubt: bool,
+    /// Bytes of the answer that the client has.
+    pub passed: u64,
+    /// How far a file has come.
+    pub transfer: Transfer,
+    /// When the next byte must be on its way.
+    pub deadline: Deadline,
+}
+
+impl Story {
+    /// The beginning of a story.
+    #[must_use]
+    pub fn new(request: &Request) -> Self {
+        Self {
+            attempts: 0,
+            wanted: Wanted::default(),
+            doubt: false,
+            passed: 0,
+            transfer: Transfer::default(),
+            deadline: request.deadline,
+        }
+    }
+
+    /// Whether the client has a part of a file already, so that the next server must go on with just that.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.passed > 0 && self.transfer.has_begun()
+    }
+
+    /// What a server that goes on with a file needs to read and hash what is before.
+    #[must_use]
+    pub fn reread_time(&self) -> Duration {
+        Duration::from_secs(self.transfer.resume_at().0 / REREAD_RATE)
+    }
+
+    /// The request as the next server gets it: as it came, marked as a repeat if it may have been carried out; or the
+    /// rest of a file.
+    #[must_use]
+    pub fn ask<'a>(&self, request: &'a Request) -> (Prefix, Cow<'a, [u8]>) {
+        let header = match &request.file {
+            Some(asked) if self.resumes() => {
+                let (offset, sha256) = self.transfer.resume_at();
+                Cow::Owned(to_header(&FileRequest { offset, sha256, ..asked.clone() }))
+            }
+            _ => Cow::Borrowed(&request.header[..]),
+        };
+        let mut prefix = request.prefix;
+        prefix.header_len = u32::try_from(header.len()).unwrap_or(u32::MAX);
+        (if self.doubt { prefix.as_repeated() } else { prefix }, header)
+    }
+
+    /// A server was lost. Returns what the client is told if this is the end, and whether another server may try.
+    pub fn lost(&mut self, request: &Request, server: &Server, lost: Lost, why: &str) -> (Failure, bool) {
+        let nature = Nature {
+            what: request.what,
+            read_only: request.prefix.read_only(),
+            recorded: request.id.client != 0 && server.database.is_some(),
+        };
+        if retry::leaves_doubt(nature, lost) {
+            self.doubt = true;
+            self.wanted.database.clone_from(&server.database);
+        }
+        if request.what == What::File && self.passed > 0 {
+            self.deadline = Deadline::after(CLIENT_PATIENCE - BEFORE_PATIENCE_ENDS);
+        }
+        (retry::failure(nature, lost, why), retry::may_retry(nature, lost))
+    }
+
+    /// The next attempt should be at another server.
+    pub fn avoid(&mut self, server: ServerKey) {
+        self.wanted.avoid.push(server);
+    }
+
+    /// What the client is told in the end.
+    #[must_use]
+    pub fn ended(&self, failure: Failure, server: Option<&Arc<Server>>) -> Failure {
+        let failure = if self.doubt { retry::in_doubt(failure) } else { failure };
+        let server = failure.server.or_else(|| server.map(|server| server.id.clone()));
+        Failure { attempts: self.attempts, server, ..failure }
+    }
+}
