@@ -3,17 +3,16 @@
 use crate::{
     answer::Answer,
     requester::{Lost, Requester},
-    sql::{Database, Interrupt, Outcome, RowSink, SqlError, Statement, Watch},
+    sql::{Database, Interrupt, Outcome, Returned, RowSink, SqlError, Statement, Watch},
 };
 use parking_lot::Mutex;
 use protocol::{
     deadline::Deadline,
     frame::Kind,
-    limits::{MAX_BODY, MAX_HEADER},
+    limits::MAX_BODY,
     message::{End, Head, RowsHeader, push_row},
     output::{Plain, say},
     value::Value,
-    wire::to_header,
 };
 use std::{
     sync::Arc,
@@ -28,10 +27,6 @@ const BATCH_AGE: Duration = Duration::from_millis(200);
 
 /// Most rows of an answer. They are not kept anywhere; this only keeps a forgotten join from filling the client's disk.
 const MAX_ROWS: u64 = 10_000_000;
-
-/// Titles longer than this many characters are cut when the head would not fit into a frame's header: SQLite's title of
-/// an expression is the expression's whole text.
-const LONG_TITLE: usize = 60;
 
 /// The time that a statement has. What is spent on sending rows to a slow reader is not the statement's: there the least
 /// rate holds instead.
@@ -98,6 +93,14 @@ pub(crate) fn answer_sql(
             answer.frame(Kind::Head, &Head::Changed { rows }, &[])?;
             answer.end(End::default())?;
         }
+        Ok(Outcome::Returned(Returned { columns, rows, lines, recorded })) => {
+            // A million bytes at most, so one frame, and a repeat gets the same frames.
+            answer.frame(Kind::Head, &Head::Rows { columns, recorded }, &[])?;
+            if rows > 0 {
+                answer.frame(Kind::Data, &RowsHeader { rows }, lines.as_bytes())?;
+            }
+            answer.end(End { rows: Some(rows), ..End::default() })?;
+        }
         Err(SqlError::Undeliverable) => return Err(Lost),
         Err(error) => {
             let failure = error.failure();
@@ -125,16 +128,7 @@ struct Rows<'a> {
 
 impl RowSink for Rows<'_> {
     fn columns(&mut self, titles: &[String]) -> Result<(), SqlError> {
-        let mut head = Head::Rows { columns: titles.to_vec(), recorded: false };
-        if to_header(&head).len() > MAX_HEADER {
-            head = Head::Rows { columns: titles.iter().map(|title| shortened(title)).collect(), recorded: false };
-        }
-        if to_header(&head).len() > MAX_HEADER {
-            return Err(SqlError::TooLarge(format!(
-                "The titles of the {} columns take more than {MAX_HEADER} bytes.",
-                titles.len()
-            )));
-        }
+        let head = Head::Rows { columns: titles.to_vec(), recorded: false };
         self.answer.frame(Kind::Head, &head, &[]).map_err(undeliverable)
     }
 
@@ -188,11 +182,4 @@ impl Rows<'_> {
 
 fn undeliverable(_: Lost) -> SqlError {
     SqlError::Undeliverable
-}
-
-fn shortened(title: &str) -> String {
-    match title.char_indices().nth(LONG_TITLE) {
-        Some((at, _)) => format!("{}…", &title[..at]),
-        None => title.to_owned(),
-    }
 }

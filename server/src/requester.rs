@@ -10,7 +10,7 @@
 use crate::sql::Interrupt;
 use protocol::{
     deadline::{Deadline, Phase},
-    frame::{FLAG_READ_ONLY, Kind, Prefix},
+    frame::{Kind, Prefix},
     id::RequestId,
     limits::{HEADER_TIME, MAX_SQL},
     message::{ErrorCode, Failure, FileRequest, QueryRequest},
@@ -29,8 +29,19 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     /// Whether it is marked as one that must not write.
     pub(crate) read_only: bool,
+    /// Whether it is marked as one that was sent before.
+    pub(crate) repeated: bool,
     /// What is asked.
     pub(crate) ask: Ask,
+}
+
+impl Request {
+    /// The failure of an attempt, as far as it was not begun: of a statement that was sent before, whether it was carried
+    /// out then is still open.
+    pub(crate) fn not_begun(&self, failure: Failure) -> Failure {
+        let open = self.repeated && !self.read_only && matches!(self.ask, Ask::Query(..));
+        Failure { definite: failure.definite && !open, ..failure }
+    }
 }
 
 /// What is asked.
@@ -101,7 +112,7 @@ impl Requester {
         };
         self.current = prefix.id;
         self.lost_interest = None;
-        Ok(Some(Request { id: prefix.id, read_only: prefix.flags & FLAG_READ_ONLY != 0, ask }))
+        Ok(Some(Request { id: prefix.id, read_only: prefix.read_only(), repeated: prefix.repeated(), ask }))
     }
 
     fn skip_body(&mut self, prefix: &Prefix) -> Result<(), WireError> {

@@ -140,15 +140,15 @@ impl Service {
             Ask::Query(_, sql) => say!("{}", Plain(&beginning(sql))),
         }
         if visit.draining() {
-            return bare()
-                .fail(Failure::definite(ErrorCode::Draining, "This server is ending and takes no new requests."));
+            let failure = Failure::definite(ErrorCode::Draining, "This server is ending and takes no new requests.");
+            return bare().fail(request.not_begun(failure));
         }
-        let Some(slot) = self.slots.take() else { return bare().fail(self.full()) };
+        let Some(slot) = self.slots.take() else { return bare().fail(request.not_begun(self.full())) };
         let answer = Answer::new(requester, request.id, &self.id, Some(slot));
         say!("Received request. Processing...");
         match &request.ask {
             Ask::File(header) => self.file(header, requester, answer),
-            Ask::Query(header, sql) => self.query(header, sql, request.read_only, requester, answer),
+            Ask::Query(header, sql) => self.query(header, sql, request, requester, answer),
             Ask::Ping | Ask::Nonsense(_) => Ok(()),
         }
     }
@@ -172,15 +172,21 @@ impl Service {
         &self,
         header: &QueryRequest,
         sql: &str,
-        read_only: bool,
+        request: &Request,
         requester: &Arc<Mutex<Requester>>,
         answer: Answer<'_>,
     ) -> Result<(), Lost> {
         let first_byte = first_byte(header.timeout_ms);
         if let Err(failure) = self.process(requester, first_byte) {
-            return answer.fail(failure);
+            return answer.fail(request.not_begun(failure));
         }
-        let statement = Statement { sql, request: header.request, read_only };
+        let statement = Statement {
+            sql,
+            request: header.request,
+            read_only: request.read_only,
+            repeated: request.repeated,
+            low_water: header.low_water,
+        };
         let watch = RequestWatch::new(requester, self.statement_time, first_byte);
         answer_sql(&*self.database, &statement, watch, answer)
     }

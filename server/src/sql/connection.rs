@@ -5,9 +5,12 @@ use super::{
     guard::{Denial, Guard, OURS, not_ours},
     watch::{Alarm, Armed, Watch},
 };
-use protocol::{limits::MAX_SQL, value::Value};
+use protocol::{
+    limits::{MAX_HEADER, MAX_RECORDED, MAX_SQL},
+    value::Value,
+};
 use rusqlite::{
-    Connection, OpenFlags, Row,
+    CachedStatement, Connection, OpenFlags, Row,
     config::DbConfig,
     hooks::{AuthContext, Authorization},
     limits::Limit,
@@ -20,6 +23,10 @@ const STEPS_PER_LOOK: i32 = 1_000;
 
 /// Longest value, and longest row as SQLite stores it, in bytes. Longer ones are refused with `too-large`.
 const MAX_VALUE: i32 = 1024 * 1024;
+
+/// Longest record of an outcome, as SQLite stores it, in bytes: [`MAX_RECORDED`] of rows, and what stands around them.
+const MAX_RECORD: i32 = 2 * 1024 * 1024;
+const _: () = assert!(MAX_RECORDED + MAX_HEADER < MAX_RECORD as usize);
 
 /// Longest pattern of LIKE and GLOB, in bytes. Matching takes pattern times text, and nothing can end it half-way:
 /// 256 bytes against a text of 1 MiB are half a second at worst.
@@ -118,6 +125,23 @@ impl Conn {
         self.guard.trusting(|| self.db.execute_batch(sql))
     }
 
+    /// Runs a statement of our own that has parameters, kept prepared. Its values may be longer than a client's, for a
+    /// record holds a whole outcome. Its failures are never the client's.
+    pub(super) fn ours_with<T>(
+        &self,
+        sql: &str,
+        work: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, SqlError> {
+        let done = self.guard.trusting(|| {
+            let _room = Room::for_records(&self.db)?;
+            self.db.prepare_cached(sql).and_then(|mut statement| work(&mut statement))
+        });
+        done.map_err(|e| match self.explain(e) {
+            error if error.is_final() => SqlError::Unavailable(format!("the records of outcomes failed ({error})")),
+            error => error,
+        })
+    }
+
     /// Translates an error with what the guard and the alarm have noted.
     pub(super) fn explain(&self, error: rusqlite::Error) -> SqlError {
         SqlError::translate(error, self.alarm.fired(), self.guard.denial())
@@ -140,11 +164,11 @@ impl Conn {
             return Ok(());
         }
         let names = format!(
-            "SELECT name, 0 FROM sqlite_schema WHERE name LIKE '{OURS}%' AND name NOT IN ({})
+            "SELECT name, 0 FROM sqlite_schema WHERE name LIKE '{OURS}%' AND name NOT IN ('lab_identity', {})
              UNION ALL
              SELECT f.\"table\", 1 FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
              WHERE s.type = 'table' AND f.\"table\" LIKE '{OURS}%'",
-            super::opening::OUR_TABLES
+            super::once::records::TABLES
         );
         let found = self.guard.trusting(|| -> rusqlite::Result<Vec<(String, bool)>> {
             let mut statement = self.db.prepare(&names)?;
@@ -159,6 +183,22 @@ impl Conn {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets values be as long as records need until it is dropped.
+struct Room<'a>(&'a Connection);
+
+impl<'a> Room<'a> {
+    fn for_records(db: &'a Connection) -> rusqlite::Result<Self> {
+        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_RECORD).map(|_| Self(db))
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        // Fails only for a number below zero.
+        let _before = self.0.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE);
     }
 }
 
@@ -179,6 +219,8 @@ fn harden(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false)?;
+    // Without it a statement of ours with a parameter behind LIMIT is compiled anew each time it is used.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "cell_size_check", true)?;
     db.pragma_update(None, "mmap_size", 0)?;
     db.pragma_update(None, "foreign_keys", true)?;

@@ -3,7 +3,7 @@
 //! Three servers may start in the same second, and none of them must see a half-made database. Everything is made in
 //! one transaction that takes the write lock first; whoever comes second finds it made.
 
-use super::{medium, sample};
+use super::{medium, once::records, sample};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::{
     io,
@@ -16,9 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before asking again for WAL mode: SQLite answers "busy" to that without waiting.
 const RETRY_EVERY: Duration = Duration::from_millis(10);
-
-/// The names of our own tables, as a list of SQL texts.
-pub(super) const OUR_TABLES: &str = "'lab_identity'";
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,9 +103,13 @@ fn use_wal(db: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Creates what is missing; the sample table only together with our own, so that nobody gets it back who dropped it.
+/// Creates what is missing: in a new file everything, in one from before there were records their tables. The sample
+/// table comes only together with the identity, so that nobody gets it back who dropped it. When nothing is missing, no
+/// lock is taken, which a stopped process might hold.
 fn create(db: &mut Connection) -> rusqlite::Result<String> {
-    if let Some(uuid) = identity(db)? {
+    if let Some(uuid) = identity(db)?
+        && records::are_there(db)?
+    {
         return Ok(uuid);
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -122,6 +123,7 @@ fn create(db: &mut Connection) -> rusqlite::Result<String> {
             uuid
         }
     };
+    transaction.execute_batch(records::CREATE)?;
     transaction.commit()?;
     Ok(uuid)
 }
@@ -197,6 +199,25 @@ mod tests {
         let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM lab_identity"), 1);
         assert_eq!(count("SELECT count(*) FROM COLORS WHERE Name = 'White'"), 1);
+    }
+
+    #[test]
+    fn a_database_from_before_there_were_records_gets_their_tables_and_keeps_its_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database.sqlite");
+        let uuid = make_ready(&path).unwrap();
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "DROP TABLE lab_outcomes; DROP TABLE lab_clients; DROP TABLE lab_forgotten; DELETE FROM COLORS",
+        )
+        .unwrap();
+        assert_eq!(make_ready(&path).unwrap(), uuid);
+        let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM lab_outcomes"), 0);
+        assert_eq!(count("SELECT count(*) FROM lab_forgotten"), 1);
+        assert_eq!(count("SELECT count(*) FROM COLORS"), 0);
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(make_ready(&path).unwrap(), uuid, "nothing is missing, so the lock is not needed");
     }
 
     #[test]

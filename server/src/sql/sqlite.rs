@@ -11,20 +11,19 @@
 use super::{
     Database, Interrupt, OpenError, Outcome, RowSink, SqlError, Statement, Watch,
     connection::{Conn, Mode, copy_row},
+    once::{Asked, Returned, Verdict, Written, judge, records},
     opening,
     pool::{Place, Readers},
+    titles::fitting,
+    transaction::Write,
 };
 use parking_lot::{Mutex, MutexGuard};
-use protocol::{limits::MAX_SQL, value::Value};
+use protocol::limits::MAX_SQL;
 use std::{
     path::{Path, absolute},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
-
-/// What a writing statement may return, in bytes: its rows are kept until it is committed. More, and it is rolled back with
-/// `too-large`.
-const MAX_RETURNED: usize = 1024 * 1024;
 
 /// How often a thread that waits for the writing connection looks whether its request is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -38,18 +37,16 @@ pub struct Sqlite {
     /// for a whole write transaction, so it is only ever taken with a deadline, and nothing is sent while it is
     /// held.
     writer: Mutex<Option<Conn>>,
+    /// What time it is: ids of requests have an age.
+    clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
 }
 
 /// What a reading connection found out.
 enum Read {
     Done(Outcome),
     ItWrites,
-}
-
-/// What a writing statement has done, once it is committed.
-enum Written {
-    Changed(u64),
-    Returned { titles: Vec<String>, rows: Vec<Vec<Value>> },
+    /// The statement cannot be compiled, so whether it writes is not known.
+    Unclear(SqlError),
 }
 
 impl Sqlite {
@@ -63,19 +60,60 @@ impl Sqlite {
         let identity = opening::make_ready(&path)?;
         let place = Place::new(path.clone()).map_err(folder_error)?;
         let writer = Conn::open(&path, Mode::Writes).map_err(|source| OpenError::Sqlite { path, source })?;
-        Ok(Self { place, identity, readers: Readers::default(), writer: Mutex::new(Some(writer)) })
+        Ok(Self {
+            place,
+            identity,
+            readers: Readers::default(),
+            writer: Mutex::new(Some(writer)),
+            clock: Box::new(SystemTime::now),
+        })
+    }
+
+    /// The same database, by another clock.
+    #[cfg(test)]
+    pub(super) fn with_clock(self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { clock: Box::new(clock), ..self }
+    }
+
+    /// The recorded outcome of a request that was sent before, if there is one. Readers need no lock, so this is answered
+    /// also while a stopped process holds it.
+    fn earlier(&self, asked: &Asked, watch: &Arc<dyn Watch>) -> Result<Option<Written>, SqlError> {
+        let facts = self.with_reader(watch, |reader| records::look(reader, asked))?;
+        match judge(asked, facts, (self.clock)()) {
+            Verdict::Replay(outcome) => Written::decode(&outcome).map(Some),
+            // What this says may be wrong by now. If the statement writes, it is asked again in its transaction.
+            Verdict::Execute | Verdict::Refuse(_) => Ok(None),
+        }
     }
 
     /// Runs the statement if it only reads.
     fn read(&self, sql: &str, watch: &Arc<dyn Watch>, sink: &mut dyn RowSink) -> Result<Read, SqlError> {
+        let mut compiled = false;
+        let read = self.with_reader(watch, |reader| {
+            reader.with_statement(sql, |statement| {
+                compiled = true;
+                // One that only reads and has no columns is `DROP TRIGGER IF EXISTS` and the like with nothing to do. On
+                // another day it would have: so it goes the way of those that write.
+                if !statement.readonly() || statement.column_count() == 0 {
+                    return Ok(Read::ItWrites);
+                }
+                stream(reader, statement, sink).map(Read::Done)
+            })
+        });
+        match read {
+            Err(error) if !compiled => Ok(Read::Unclear(error)),
+            read => read,
+        }
+    }
+
+    fn with_reader<T>(
+        &self,
+        watch: &Arc<dyn Watch>,
+        work: impl FnOnce(&Conn) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
         let reader = self.readers.take(&self.place)?;
         let armed = reader.work_for(watch);
-        let result = reader.with_statement(sql, |statement| {
-            if !statement.readonly() {
-                return Ok(Read::ItWrites);
-            }
-            stream(&reader, statement, sink).map(Read::Done)
-        });
+        let result = work(&reader);
         drop(armed);
         if result.as_ref().is_err_and(SqlError::spoils_the_connection) {
             reader.give_up();
@@ -83,26 +121,22 @@ impl Sqlite {
         result
     }
 
-    /// Runs the statement in a transaction of its own, and hands its rows on when it is committed.
-    fn write(&self, sql: &str, watch: &Arc<dyn Watch>, sink: &mut dyn RowSink) -> Result<Outcome, SqlError> {
+    /// Does a piece of writing on the one connection for it.
+    fn with_writer<T>(
+        &self,
+        watch: &Arc<dyn Watch>,
+        work: impl FnOnce(&Conn) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
         let mut writer = self.wait_for_writer(watch)?;
         let conn = match &mut *writer {
             Some(conn) => self.place.check().map(|()| &*conn),
             empty => self.place.open(Mode::Writes).map(|conn| &*empty.insert(conn)),
         }?;
-        let written = transaction(conn, sql, watch);
-        if written.as_ref().is_err_and(SqlError::spoils_the_connection) {
+        let result = work(conn);
+        if result.as_ref().is_err_and(SqlError::spoils_the_connection) {
             *writer = None;
         }
-        drop(writer);
-        match written? {
-            Written::Changed(rows) => Ok(Outcome::Changed { rows }),
-            Written::Returned { titles, rows } => {
-                sink.columns(&titles)?;
-                rows.iter().try_for_each(|row| sink.row(row))?;
-                Ok(Outcome::Rows { rows: rows.len() as u64 })
-            }
-        }
+        result
     }
 
     fn wait_for_writer(&self, watch: &Arc<dyn Watch>) -> Result<MutexGuard<'_, Option<Conn>>, SqlError> {
@@ -137,13 +171,42 @@ impl Database for Sqlite {
             // SQLite would take it for the end and quietly leave out what follows.
             return Err(SqlError::BadRequest("The statement has a NUL in it."));
         }
-        match self.read(statement.sql, watch, sink)? {
-            Read::Done(outcome) => Ok(outcome),
-            Read::ItWrites if statement.read_only => Err(SqlError::Forbidden(
-                "The request is marked as one that only reads, and its statement would write.".into(),
-            )),
-            Read::ItWrites => self.write(statement.sql, watch, sink),
+        let asked = Asked::of(statement);
+        let write = Write { sql: statement.sql, asked: asked.as_ref(), watch, clock: &*self.clock };
+        let of_a_repeat = |error: SqlError| match asked {
+            _ if !statement.repeated || statement.read_only => error,
+            Some(_) => error.of_a_repeat(),
+            None => SqlError::Repeated(Box::new(error)),
+        };
+        if let (true, Some(asked)) = (statement.repeated, &asked)
+            && let Some(written) = self.earlier(asked, watch).map_err(of_a_repeat)?
+        {
+            return told(written, true);
         }
+        let written = match self.read(statement.sql, watch, sink)? {
+            Read::Done(outcome) => return Ok(outcome),
+            Read::ItWrites if statement.read_only => {
+                return Err(SqlError::Forbidden(
+                    "The request is marked as one that only reads, and its statement would write.".into(),
+                ));
+            }
+            Read::ItWrites => self.with_writer(watch, |conn| write.carry_out(conn)),
+            // Another attempt may be under way, at a server where it can be compiled: what is told here must bind it.
+            Read::Unclear(error) if statement.repeated && asked.is_some() && error.is_final() => {
+                self.with_writer(watch, |conn| write.settle(conn, &error))
+            }
+            Read::Unclear(error) => Err(error),
+        };
+        told(written.map_err(of_a_repeat)?, asked.is_some())
+    }
+}
+
+/// An outcome as its requester is told it: to the byte the same, the first time and later.
+fn told(written: Written, recorded: bool) -> Result<Outcome, SqlError> {
+    match written {
+        Written::Changed { rows } => Ok(Outcome::Changed { rows }),
+        Written::Returned(returned) => Ok(Outcome::Returned(Returned { recorded, ..returned })),
+        Written::Failed(failure) => Err(SqlError::Recorded(failure)),
     }
 }
 
@@ -158,9 +221,8 @@ fn stream(conn: &Conn, statement: &mut rusqlite::Statement<'_>, sink: &mut dyn R
         let columns = match columns {
             Some(columns) => columns,
             None => {
-                let titles = titles(row.as_ref());
-                sink.columns(&titles)?;
-                *columns.insert(titles.len())
+                sink.columns(&fitting(titles(row.as_ref()))?)?;
+                *columns.insert(row.as_ref().column_count())
             }
         };
         copy_row(row, columns, &mut values).map_err(|e| conn.explain(e))?;
@@ -169,106 +231,12 @@ fn stream(conn: &Conn, statement: &mut rusqlite::Statement<'_>, sink: &mut dyn R
     }
     drop(rows);
     if columns.is_none() {
-        if statement.column_count() == 0 {
-            return Ok(Outcome::Changed { rows: 0 });
-        }
-        sink.columns(&titles(statement))?;
+        sink.columns(&fitting(titles(statement))?)?;
     }
     Ok(Outcome::Rows { rows: count })
 }
 
-fn titles(statement: &rusqlite::Statement<'_>) -> Vec<String> {
+/// The titles of the columns; right only after the first step, in which SQLite may prepare the statement anew.
+pub(super) fn titles(statement: &rusqlite::Statement<'_>) -> Vec<String> {
     statement.column_names().map(str::to_owned).collect()
-}
-
-/// `BEGIN IMMEDIATE`, the statement, `COMMIT`; or nothing at all.
-fn transaction(conn: &Conn, sql: &str, watch: &Arc<dyn Watch>) -> Result<Written, SqlError> {
-    if !conn.db.is_autocommit() {
-        // A panic has left a transaction open.
-        roll_back(conn)?;
-    }
-    let armed = conn.work_for(watch);
-    conn.ours("BEGIN IMMEDIATE").map_err(|e| conn.explain(e))?;
-    // Here an earlier outcome of the same request would be looked for, and after the statement the new one noted: in
-    // the same transaction as the change itself.
-    let written = carry_out(conn, sql).and_then(|written| conn.check_schema().map(|()| written));
-    // From here on nothing may end it: a commit is not to be interrupted.
-    drop(armed);
-    match written {
-        Ok(written) => commit(conn).map(|()| written),
-        Err(error) => {
-            roll_back(conn)?;
-            Err(error)
-        }
-    }
-}
-
-/// Steps a writing statement to its end and keeps the rows it returns.
-fn carry_out(conn: &Conn, sql: &str) -> Result<Written, SqlError> {
-    let before = conn.db.total_changes();
-    let (titles, rows) = conn.with_statement(sql, |statement| {
-        let titles = titles(statement);
-        let mut rows = Vec::new();
-        let mut kept = 0;
-        let mut stepping = statement.raw_query();
-        while let Some(row) = stepping.next().map_err(|e| vacuum_or(conn.explain(e)))? {
-            let mut values = Vec::new();
-            copy_row(row, titles.len(), &mut values).map_err(|e| conn.explain(e))?;
-            kept += values.iter().map(footprint).sum::<usize>();
-            if kept > MAX_RETURNED {
-                return Err(SqlError::TooLarge(format!(
-                    "A statement that writes may return {MAX_RETURNED} bytes at most, and this one returns more. It was rolled back."
-                )));
-            }
-            rows.push(values);
-        }
-        Ok((titles, rows))
-    })?;
-    if !titles.is_empty() {
-        return Ok(Written::Returned { titles, rows });
-    }
-    // `changes` still shows the statement before when this one changes no rows, as CREATE does.
-    let changed = if conn.db.total_changes() == before { 0 } else { conn.db.changes() };
-    Ok(Written::Changed(changed))
-}
-
-/// The guard is not asked about VACUUM. Within a transaction SQLite refuses it by itself, in words that would mislead.
-fn vacuum_or(error: SqlError) -> SqlError {
-    match error {
-        SqlError::Sql(words) if words.starts_with("Cannot VACUUM") => {
-            SqlError::Forbidden(super::guard::Denial::Vacuum.to_string())
-        }
-        other => other,
-    }
-}
-
-/// What a kept value costs, in bytes.
-fn footprint(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::Null | Value::Integer(_) | Value::Real(_) => 0,
-            Value::Text(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-        }
-}
-
-/// Commits, or says how it failed: refused for certain, or with an open end.
-fn commit(conn: &Conn) -> Result<(), SqlError> {
-    let Err(error) = conn.ours("COMMIT") else { return Ok(()) };
-    let error = conn.explain(error);
-    roll_back(conn)?;
-    Err(match error {
-        SqlError::Unavailable(words) | SqlError::Damaged(words) => SqlError::Unsure(words),
-        // A deferred constraint, or a lock that somebody holds: SQLite has not begun to write.
-        certain => certain,
-    })
-}
-
-/// Rolls back, unless SQLite has done so already, as it does after some errors.
-fn roll_back(conn: &Conn) -> Result<(), SqlError> {
-    if conn.db.is_autocommit() {
-        return Ok(());
-    }
-    // The connection is closed after this error, which rolls back for certain.
-    conn.ours("ROLLBACK").map_err(|e| SqlError::Unavailable(e.to_string()))
 }

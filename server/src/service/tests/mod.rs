@@ -1,6 +1,7 @@
 //! A server over real sockets: the walk of the course, and everybody who misbehaves.
 
 mod coming_and_going;
+mod once;
 mod trouble;
 mod walk;
 
@@ -10,7 +11,7 @@ use protocol::{
     deadline::{Deadline, Phase},
     frame::{FLAG_READ_ONLY, Kind, Prefix},
     handshake::Control,
-    id::RequestId,
+    id::{IdSource, RequestId, draw_client_number},
     limits::HEADER_TIME,
     message::{ChunkHeader, End, ErrorCode, Failure, FileRequest, Head, QueryRequest, RowsHeader, read_rows},
     output::set_quiet,
@@ -26,8 +27,9 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     path::Path,
+    sync::LazyLock,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -140,13 +142,18 @@ impl Answer {
     }
 }
 
+/// An id that nobody else has.
+fn fresh_id() -> RequestId {
+    static IDS: LazyLock<IdSource> = LazyLock::new(|| IdSource::new(draw_client_number(SystemTime::now())));
+    IDS.next()
+}
+
 fn query_header() -> Vec<u8> {
-    to_header(&QueryRequest {
-        request: RequestId { client: 9, sequence: 9 },
-        client: "7".into(),
-        timeout_ms: None,
-        low_water: 0,
-    })
+    query_header_of(fresh_id())
+}
+
+fn query_header_of(request: RequestId) -> Vec<u8> {
+    to_header(&QueryRequest { request, client: "7".into(), timeout_ms: None, low_water: 0 })
 }
 
 fn file_request(name: &str) -> FileRequest {

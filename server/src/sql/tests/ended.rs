@@ -77,12 +77,20 @@ impl RowSink for Broken {
 
 #[test]
 fn a_panic_in_the_middle_leaves_nothing_locked() {
-    let Fixture { db, .. } = &fixture();
-    for sql in ["SELECT * FROM COLORS", "INSERT INTO COLORS VALUES (1, 2, 3) RETURNING Name"] {
-        let run = || db.run(&statement(sql), &patient(), &mut Broken).map(|_| ());
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
-    }
-    assert_eq!(changed(db, "DELETE FROM COLORS"), 140, "the insert was committed before its rows were handed on");
+    let Fixture { db, folder } = fixture();
+    let run = || db.run(&statement("SELECT * FROM COLORS"), &patient(), &mut Broken).map(|_| ());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+    // The clock is asked inside the transaction.
+    let times = AtomicU64::new(0);
+    let db = db.with_clock(move || {
+        assert!(times.fetch_add(1, Ordering::Relaxed) > 0, "a defect, on purpose");
+        SystemTime::now()
+    });
+    let insert = || db.run(&statement("INSERT INTO COLORS VALUES (1, 2, 3)"), &patient(), &mut Kept::default());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)).is_err());
+    assert_eq!(changed(&db, "DELETE FROM COLORS"), 139);
+    let other = Sqlite::open(&folder.path().join("database.sqlite")).unwrap();
+    assert_eq!(changed(&other, "DELETE FROM COLORS"), 0, "nor is anything locked for other servers");
 }
 
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! What SQL may not do, and what it may look at.
 
 use super::*;
+use crate::sql::once::records;
 
 /// What is refused, and with which code. After all of it nothing has changed.
 #[test]
@@ -108,11 +109,36 @@ fn hostile_statements_are_refused_with_a_reason_and_change_nothing() {
         ("ALTER TABLE lab_identity ADD COLUMN x", Forbidden),
         ("CREATE INDEX i ON lab_identity (uuid)", Forbidden),
         ("CREATE TRIGGER r AFTER INSERT ON lab_identity BEGIN SELECT 1; END", Forbidden),
+        ("SELECT * FROM lab_outcomes", Forbidden),
+        ("SELECT outcome FROM COLORS, Lab_Outcomes", Forbidden),
+        ("WITH x AS (SELECT * FROM lab_clients) SELECT * FROM x", Forbidden),
+        ("SELECT count(*) FROM lab_forgotten", Forbidden),
+        ("INSERT INTO lab_outcomes VALUES (x'00', x'00', x'00', '', 0)", Forbidden),
+        ("INSERT OR REPLACE INTO lab_clients VALUES (x'00', x'00')", Forbidden),
+        ("UPDATE lab_outcomes SET outcome = ''", Forbidden),
+        ("UPDATE lab_clients SET low_water = x'00'", Forbidden),
+        ("DELETE FROM lab_outcomes", Forbidden),
+        ("DELETE FROM \"main\".[LAB_FORGOTTEN]", Forbidden),
+        ("DELETE FROM COLORS RETURNING (SELECT count(*) FROM lab_outcomes)", Forbidden),
+        ("INSERT INTO COLORS SELECT client, outcome, at FROM lab_outcomes", Forbidden),
+        ("DROP TABLE lab_outcomes", Forbidden),
+        ("DROP TABLE IF EXISTS lab_clients", Forbidden),
+        ("ALTER TABLE lab_outcomes RENAME TO mine", Forbidden),
+        ("ALTER TABLE lab_outcomes DROP COLUMN at", Forbidden),
+        ("CREATE INDEX i ON lab_outcomes (at)", Forbidden),
+        ("CREATE TRIGGER r AFTER INSERT ON lab_outcomes BEGIN DELETE FROM COLORS; END", Forbidden),
+        ("CREATE TRIGGER r BEFORE DELETE ON lab_outcomes BEGIN SELECT RAISE(IGNORE); END", Forbidden),
+        ("REINDEX lab_outcomes", Forbidden),
+        ("ANALYZE lab_outcomes", Forbidden),
         ("CREATE TABLE lab_outcomes (a)", Forbidden),
         ("CREATE TABLE Lab_Outcomes AS SELECT 1", Forbidden),
         ("CREATE VIEW lab_view AS SELECT 1", Forbidden),
         ("CREATE INDEX lab_index ON COLORS (Name)", Forbidden),
         ("ALTER TABLE COLORS RENAME TO lab_colors", Forbidden),
+        ("ALTER TABLE COLORS RENAME TO lab_colors", Forbidden),
+        ("ALTER TABLE COLORS RENAME TO LAB_COLORS", Forbidden),
+        ("UPDATE sqlite_temp_master SET sql = 'x'", Sql),
+        ("UPDATE sqlite_temp_schema SET sql = 'x'", Sql),
         ("CREATE TABLE x (a REFERENCES lab_identity (uuid) ON DELETE CASCADE)", Forbidden),
         ("ALTER TABLE COLORS ADD COLUMN l REFERENCES LAB_identity (uuid)", Forbidden),
         ("ANALYZE lab_identity", Forbidden),
@@ -162,7 +188,37 @@ fn a_view_or_trigger_made_before_does_not_open_our_tables() {
     assert_eq!(unsafe_use.to_string(), "Unsafe use of load_extension().");
     changed(db, "DROP TRIGGER r");
     changed(db, "DROP VIEW v");
+    changed(db, "CREATE VIEW v AS SELECT (SELECT count(*) FROM lab_outcomes) AS n");
+    changed(db, "CREATE TRIGGER r INSTEAD OF INSERT ON v BEGIN UPDATE lab_clients SET low_water = x'00'; END");
+    changed(
+        db,
+        "CREATE TRIGGER s BEFORE INSERT ON COLORS BEGIN INSERT INTO lab_outcomes SELECT * FROM lab_outcomes; END",
+    );
+    for sql in ["SELECT n FROM v", "INSERT INTO v VALUES (1)", "INSERT INTO COLORS VALUES (1, 2, 3)"] {
+        assert_eq!(run(db, sql).map(|_| ()).unwrap_err().failure().code, ErrorCode::Forbidden, "{sql}");
+    }
     assert_eq!(changed(db, "DELETE FROM COLORS"), 139);
+}
+
+#[test]
+fn our_own_statements_are_not_open_to_a_client_who_sends_their_text() {
+    let Fixture { db, .. } = &fixture();
+    let sql = "DELETE FROM COLORS WHERE Name = 'Red'";
+    let repeat = Statement { repeated: true, ..statement(sql) };
+    db.run(&repeat, &patient(), &mut Kept::default()).unwrap();
+    for sql in records::ALL {
+        let failure = run(db, sql).map(|_| ()).unwrap_err().failure();
+        assert!(matches!(failure.code, ErrorCode::Forbidden | ErrorCode::BadRequest), "{sql}: {failure:?}");
+    }
+}
+
+#[test]
+fn tables_and_columns_may_be_renamed() {
+    let Fixture { db, .. } = &fixture();
+    changed(db, "CREATE VIEW v AS SELECT Name FROM COLORS");
+    changed(db, "ALTER TABLE COLORS RENAME TO colours");
+    changed(db, "ALTER TABLE colours RENAME COLUMN Name TO label");
+    assert_eq!(number(db, "SELECT count(*) FROM v"), 139);
 }
 
 #[test]

@@ -1,13 +1,22 @@
 //! Statements, honest and hostile, against a real file.
 
+mod cost;
 mod ended;
+mod forgotten;
 mod hostile;
+mod twice;
 
 use super::*;
-use protocol::message::ErrorCode;
+use protocol::{
+    id::{IdSource, draw_client_number},
+    message::{ErrorCode, Failure, read_rows},
+};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Keeps what comes.
@@ -58,8 +67,10 @@ fn fixture() -> Fixture {
     Fixture { db: Sqlite::open(&folder.path().join("database.sqlite")).unwrap(), folder }
 }
 
+/// A statement under an id that nobody else has.
 fn statement(sql: &str) -> Statement<'_> {
-    Statement { sql, request: RequestId { client: 1, sequence: 1 }, read_only: false }
+    static IDS: LazyLock<IdSource> = LazyLock::new(|| IdSource::new(draw_client_number(SystemTime::now())));
+    Statement { sql, request: IDS.next(), read_only: false, repeated: false, low_water: 0 }
 }
 
 fn run(db: &Sqlite, sql: &str) -> Result<(Outcome, Kept), SqlError> {
@@ -76,6 +87,7 @@ fn changed(db: &Sqlite, sql: &str) -> u64 {
 
 fn rows(db: &Sqlite, sql: &str) -> Vec<Vec<Value>> {
     match run(db, sql) {
+        Ok((Outcome::Returned(returned), _)) => read_rows(returned.lines.as_bytes()).collect::<Result<_, _>>().unwrap(),
         Ok((Outcome::Rows { rows }, kept)) if rows == kept.rows.len() as u64 => kept.rows,
         other => panic!("{sql}: {:?}", other.map(|(outcome, _)| outcome)),
     }
@@ -91,6 +103,42 @@ fn number(db: &Sqlite, sql: &str) -> i64 {
 fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
+
+/// A client of its own.
+fn client() -> u64 {
+    draw_client_number(SystemTime::now())
+}
+
+fn id(client: u64, sequence: u64) -> RequestId {
+    RequestId { client, sequence }
+}
+
+/// The answer to a statement under this id, as it would be told.
+fn ask(db: &Sqlite, statement: &Statement<'_>) -> Result<Outcome, Failure> {
+    db.run(statement, &patient(), &mut Kept::default()).map_err(|error| error.failure())
+}
+
+fn first(sql: &str, request: RequestId) -> Statement<'_> {
+    Statement { request, ..statement(sql) }
+}
+
+fn again(sql: &str, request: RequestId) -> Statement<'_> {
+    Statement { repeated: true, ..first(sql, request) }
+}
+
+fn two_servers() -> (Sqlite, Sqlite, tempfile::TempDir) {
+    let Fixture { db, folder } = fixture();
+    let other = Sqlite::open(&folder.path().join("database.sqlite")).unwrap();
+    (db, other, folder)
+}
+
+/// Looks at our tables, which no client can.
+fn inside(folder: &tempfile::TempDir, sql: &str) -> i64 {
+    let db = rusqlite::Connection::open(folder.path().join("database.sqlite")).unwrap();
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+const OUTCOMES: &str = "SELECT count(*) FROM lab_outcomes";
 
 #[test]
 fn the_sample_of_the_course() {
@@ -128,7 +176,7 @@ fn returned_rows_are_those_of_a_committed_statement() {
     assert_eq!(rows(db, "INSERT INTO t (b) VALUES ('x'), ('y') RETURNING a, b")[1], [Value::Integer(2), text("y")]);
     assert_eq!(number(db, "SELECT count(*) FROM t"), 2);
     let error = run(db, "UPDATE t SET b = randomblob(700000) RETURNING b").map(|_| ()).unwrap_err();
-    assert!(matches!(error, SqlError::TooLarge(_)), "{error}");
+    assert_eq!(error.failure().code, ErrorCode::TooLarge, "{error}");
     assert_eq!(number(db, "SELECT count(*) FROM t WHERE length(b) = 1"), 2, "rolled back");
     assert!(rows(db, "DELETE FROM t WHERE a > 5 RETURNING a").is_empty());
 }
