@@ -45,6 +45,8 @@ pub struct Ask<'a> {
     pub text: String,
     /// The request's own id, which the header carries.
     pub request: RequestId,
+    /// Of a file: the first byte wanted, and the digest of those before.
+    pub resume: (u64, Option<String>),
     pub connection: &'a mut Connection,
     /// The id of the server.
     server: &'a str,
@@ -61,7 +63,7 @@ impl<'a> Ask<'a> {
         server: &'a str,
         seen: &'a Sender<Seen>,
     ) -> Self {
-        Self { prefix, text, request, connection, server, seen, hung_up: false }
+        Self { prefix, text, request, resume: (0, None), connection, server, seen, hung_up: false }
     }
 
     /// Sends a frame of the answer. Nobody to take it is no failure of the script.
@@ -94,6 +96,11 @@ impl<'a> Ask<'a> {
         } else {
             self.frame(Kind::Head, &Head::Rows { columns: vec!["c".into()], recorded: false }, &[]);
         }
+    }
+
+    /// Sends a chunk of a file under this digest of all so far.
+    pub fn chunk(&mut self, sha256: &str, body: &[u8]) {
+        self.frame(Kind::Data, &serde_json::json!({ "sha256": sha256 }), body);
     }
 
     /// Sends a part of the answer.

@@ -27,11 +27,12 @@ pub struct Plan {
     pub id: String,
     pub time: f64,
     pub capacity: u32,
+    pub database: Option<String>,
 }
 
 impl Plan {
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), time: 0.0, capacity: 1 }
+        Self { id: id.to_owned(), time: 0.0, capacity: 1, database: None }
     }
 }
 
@@ -61,7 +62,7 @@ impl Shared {
             address: self.address,
             processing_time: self.plan.time,
             capacity: self.plan.capacity,
-            database: None,
+            database: self.plan.database.clone(),
             min_version: 1,
             max_version: 1,
             pid: std::process::id(),
@@ -74,8 +75,11 @@ impl Shared {
         while let Ok(Some(prefix)) = connection.next(&mut header, Phase::Idle, None, HEADER_TIME) {
             let mut body = Vec::new();
             connection.append_body(prefix.body_len as usize, &mut body).unwrap();
-            if prefix.kind == Kind::Cancel {
-                continue;
+            match prefix.kind {
+                Kind::File | Kind::Query | Kind::Ping => {}
+                Kind::Cancel => continue,
+                // Somebody of another test, who takes this port for that of a server which had it before.
+                _ => return,
             }
             let text = match prefix.kind {
                 Kind::File => serde_json::from_slice::<FileRequest>(&header).unwrap().name,
@@ -87,6 +91,7 @@ impl Shared {
             self.saw(Seen::Request(text.clone()));
             let script = Arc::clone(&self.script.lock().unwrap());
             let mut ask = Ask::new(prefix, text, request, connection, &self.plan.id, &self.seen);
+            ask.resume = (json["offset"].as_u64().unwrap_or(0), json["sha256"].as_str().map(str::to_owned));
             script(&mut ask);
             let hung_up = ask.hung_up;
             self.active.fetch_sub(1, SeqCst);
@@ -238,8 +243,9 @@ impl FakeServer {
 
     /// Ends like a process that is killed: connections and ports are gone at once.
     pub fn kill(&mut self) {
-        end(self.service.take());
+        // In this order: with its control port it could still say that it is idle.
         end(self.control.take());
+        end(self.service.take());
     }
 }
 

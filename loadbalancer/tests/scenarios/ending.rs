@@ -84,6 +84,6 @@ fn the_end_of_an_idle_load_balancer_is_quick() {
     clients.iter_mut().for_each(crate::kit::Client::assert_usable);
     let begin = Instant::now();
     lab.take_balancer().end();
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert!(TcpListener::bind(lab.address).is_ok(), "the port is free although clients have not closed");
 }

