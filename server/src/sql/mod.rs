@@ -13,7 +13,7 @@
 //! reading connection, where SQLite says that it writes. It is prepared again on the one writing connection inside
 //! `BEGIN IMMEDIATE`, stepped to its end while its row is kept, committed together with a record of the outcome, and only
 //! then answered: a row that a client has seen is a row that is stored, and whoever asks again with the same id gets the
-//! same answer (the module *once*).
+//! same answer ([`once`]).
 //!
 //! **What is simplified.** No sessions, no transactions over several requests, no bound parameters. Production
 //! systems have all three, and pay for them with state on the server that a load balancer must not lose.
@@ -30,7 +30,7 @@ mod opening;
 mod pool;
 mod sample;
 
-mod once;
+pub mod once;
 mod titles;
 mod transaction;
 
@@ -101,7 +101,7 @@ pub trait RowSink {
 /// * **Reading is decided by the engine**, never from the text; a statement marked `read_only` that would write
 ///   is refused.
 /// * **Exactly once.** A request with an id that writes is carried out once, however often it is asked for, at whichever server
-///   of the database, and every time with the same outcome. See the module [`once`](self::once).
+///   of the database, and every time with the same outcome. See the module [`once`].
 /// * **Rows of a reading statement stream**: one at a time, in the memory of one row. Rows of a *writing* statement are
 ///   kept (up to a limit, past which the statement is rolled back) and handed on after the commit.
 /// * **It can be stopped.** While a statement runs or waits for a lock, `watch` is asked at least every 50 ms; when

@@ -26,9 +26,9 @@
 //! note goes only when its id is refused from then on, and that is decided in the same transaction. Two ways:
 //!
 //! * *Low-water marks.* A client says with each request below which number it has all its answers. What is below is
-//!   deleted and refused. A client in good health has one note, or a few dozen; see [`RAISE_BY`].
+//!   deleted and refused. A client in good health has one note, or a few dozen; see `RAISE_BY`.
 //! * *Age.* A client that vanishes never says so. Its number tells the minute in which it was drawn
-//!   ([`RequestId`]); after [`RECORD_MINUTES`] its requests are refused, and [`MARGIN_MINUTES`] later its notes go. Clocks
+//!   ([`RequestId`]); after [`RECORD_MINUTES`] its requests are refused, and `MARGIN_MINUTES` later its notes go. Clocks
 //!   are set back now and then, so the highest number ever forgotten is written down, and it and those below stay
 //!   refused whatever the clock says: a wrong clock refuses too much or keeps too long, and never doubles a write.
 //!
