@@ -88,8 +88,9 @@ impl Shared {
             let json: serde_json::Value = serde_json::from_slice(&header).unwrap();
             let request = json["request"].as_str().map_or(RequestId::NONE, |id| id.parse().unwrap());
             self.active.fetch_add(1, SeqCst);
-            self.saw(Seen::Request(text.clone()));
+            // Before the test hears of the request: it may give out another script then.
             let script = Arc::clone(&self.script.lock().unwrap());
+            self.saw(Seen::Request(text.clone()));
             let mut ask = Ask::new(prefix, text, request, connection, &self.plan.id, &self.seen);
             ask.resume = (json["offset"].as_u64().unwrap_or(0), json["sha256"].as_str().map(str::to_owned));
             script(&mut ask);
