@@ -262,6 +262,8 @@ mod signals {
             assert!(Instant::now() < until, "the client never took hold of its lifeline");
             std::thread::yield_now();
         }
+        // Held, because `wait` would close it, and the end of its pipe ends a client as well.
+        let _stdin = child.stdin.take();
         drop(lifeline);
         assert_eq!(child.wait().unwrap().code(), Some(1));
     }
