@@ -13,7 +13,9 @@
 //! its answer is read frame by frame ([`answer`]) and shown as it comes ([`render`]) or kept ([`received`]). The
 //! client believes nothing that it is told: not a file's name, not its size or digest, not the order of frames.
 //!
-//! # Threads
+//! `client load …` is another program over the same parts: many clients at once, which measure ([`load`]).
+//!
+//! # Threads (those of `client load` stand in [`load`])
 //!
 //! | name | does | blocks on | locks | ends |
 //! |---|---|---|---|---|
@@ -37,6 +39,7 @@ pub mod session;
 pub mod lines;
 pub mod prompt;
 pub mod config;
+pub mod load;
 
 use config::{Args, Config};
 use exchange::Exchange;
@@ -58,6 +61,11 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the program with these arguments (the first is its name), and says with which status it ends.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == load::COMMAND) {
+        args.remove(1);
+        return load::main(args);
+    }
     run_parsed(args, |args: Args| {
         if let Err(misuse) = args.check() {
             let _nobody_reads = misuse.print();
