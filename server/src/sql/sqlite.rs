@@ -106,6 +106,61 @@ impl Sqlite {
         }
     }
 
+    /// Runs a statement that nobody has sent before, or that must not write.
+    fn run_first(
+        &self,
+        statement: &Statement<'_>,
+        watch: &Arc<dyn Watch>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Outcome, SqlError> {
+        match self.read(statement.sql, watch, sink)? {
+            Read::Done(outcome) => Ok(outcome),
+            Read::ItWrites if statement.read_only => Err(SqlError::Forbidden(
+                "The request is marked as one that only reads, and its statement would write.".into(),
+            )),
+            Read::ItWrites => {
+                let asked = Asked::of(statement);
+                let write = self.writing(statement, asked.as_ref(), watch);
+                told(self.with_writer(watch, |conn| write.carry_out(conn))?, asked.is_some())
+            }
+            Read::Unclear(error) => Err(error),
+        }
+    }
+
+    /// Runs a statement that was sent before, and may have been carried out or be under way.
+    fn run_again(
+        &self,
+        statement: &Statement<'_>,
+        watch: &Arc<dyn Watch>,
+        sink: &mut dyn RowSink,
+    ) -> Result<Outcome, SqlError> {
+        let Some(asked) = Asked::of(statement) else {
+            return self.run_first(statement, watch, sink).map_err(|error| SqlError::Repeated(Box::new(error)));
+        };
+        // Before it is compiled: a CREATE TABLE that has succeeded could not be any more.
+        if let Some(written) = self.earlier(&asked, watch).map_err(SqlError::of_a_repeat)? {
+            return told(written, true);
+        }
+        let write = self.writing(statement, Some(&asked), watch);
+        let written = match self.read(statement.sql, watch, sink)? {
+            Read::Done(outcome) => return Ok(outcome),
+            Read::ItWrites => self.with_writer(watch, |conn| write.carry_out(conn)),
+            // Another attempt may be under way, at a server where it can be compiled: what is told here must bind it.
+            Read::Unclear(error) if error.is_final() => self.with_writer(watch, |conn| write.settle(conn, &error)),
+            Read::Unclear(error) => Err(error),
+        };
+        told(written.map_err(SqlError::of_a_repeat)?, true)
+    }
+
+    fn writing<'a>(
+        &'a self,
+        statement: &Statement<'a>,
+        asked: Option<&'a Asked>,
+        watch: &'a Arc<dyn Watch>,
+    ) -> Write<'a> {
+        Write { sql: statement.sql, asked, watch, clock: &*self.clock }
+    }
+
     fn with_reader<T>(
         &self,
         watch: &Arc<dyn Watch>,
@@ -171,33 +226,11 @@ impl Database for Sqlite {
             // SQLite would take it for the end and quietly leave out what follows.
             return Err(SqlError::BadRequest("The statement has a NUL in it."));
         }
-        let asked = Asked::of(statement);
-        let write = Write { sql: statement.sql, asked: asked.as_ref(), watch, clock: &*self.clock };
-        let of_a_repeat = |error: SqlError| match asked {
-            _ if !statement.repeated || statement.read_only => error,
-            Some(_) => error.of_a_repeat(),
-            None => SqlError::Repeated(Box::new(error)),
-        };
-        if let (true, Some(asked)) = (statement.repeated, &asked)
-            && let Some(written) = self.earlier(asked, watch).map_err(of_a_repeat)?
-        {
-            return told(written, true);
+        if statement.repeated && !statement.read_only {
+            self.run_again(statement, watch, sink)
+        } else {
+            self.run_first(statement, watch, sink)
         }
-        let written = match self.read(statement.sql, watch, sink)? {
-            Read::Done(outcome) => return Ok(outcome),
-            Read::ItWrites if statement.read_only => {
-                return Err(SqlError::Forbidden(
-                    "The request is marked as one that only reads, and its statement would write.".into(),
-                ));
-            }
-            Read::ItWrites => self.with_writer(watch, |conn| write.carry_out(conn)),
-            // Another attempt may be under way, at a server where it can be compiled: what is told here must bind it.
-            Read::Unclear(error) if statement.repeated && asked.is_some() && error.is_final() => {
-                self.with_writer(watch, |conn| write.settle(conn, &error))
-            }
-            Read::Unclear(error) => Err(error),
-        };
-        told(written.map_err(of_a_repeat)?, asked.is_some())
     }
 }
 

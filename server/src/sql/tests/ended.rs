@@ -115,3 +115,36 @@ fn a_pattern_that_takes_long_to_match_is_too_short_to_hurt() {
     let longer = format!("SELECT 'x' LIKE '{}'", "%a".repeat(200));
     assert!(run(db, &longer).is_err());
 }
+
+/// Says when it is asked first, and ends the statement when it is told to.
+struct Held(std::sync::mpsc::Sender<()>, Arc<AtomicU64>);
+
+impl Watch for Held {
+    fn interrupted(&self) -> Option<Interrupt> {
+        let _first_time = self.0.send(());
+        (self.1.load(Ordering::Relaxed) > 0).then_some(Interrupt::Cancelled)
+    }
+}
+
+#[test]
+fn a_writer_that_waits_for_another_of_the_same_server_notices_that_nobody_waits_for_it() {
+    let Fixture { db, .. } = &fixture();
+    let ((runs, running), end) = (std::sync::mpsc::channel(), Arc::new(AtomicU64::new(0)));
+    let held: Arc<dyn Watch> = Arc::new(Held(runs, Arc::clone(&end)));
+    let endless = format!("INSERT INTO COLORS {FOR_EVER} SELECT x, 1, 2 FROM c");
+    std::thread::scope(|scope| {
+        scope.spawn(|| db.run(&statement(&endless), &held, &mut Kept::default()).unwrap_err());
+        // The first look is the reader's, at most; by the third the lock is held.
+        (0..3).for_each(|_| running.recv_timeout(Duration::from_secs(20)).unwrap());
+        let waits = |interrupt| {
+            let insert = statement("INSERT INTO COLORS VALUES (1, 2, 3)");
+            db.run(&insert, &after(50, interrupt), &mut Kept::default()).unwrap_err().failure()
+        };
+        let late = waits(Interrupt::TimeLimit);
+        assert_eq!((late.code, late.definite), (ErrorCode::Timeout, true));
+        let gone = waits(Interrupt::Gone);
+        assert_eq!((gone.code, gone.definite), (ErrorCode::Cancelled, true));
+        end.store(1, Ordering::Relaxed);
+    });
+    assert_eq!(number(db, "SELECT count(*) FROM COLORS"), 139);
+}
