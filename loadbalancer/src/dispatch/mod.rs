@@ -132,7 +132,7 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             Attempt::ClientLost(error) => return Outcome::ClientLost(error),
             Attempt::Refused(failure) => (failure, true),
             Attempt::Failed(failure) => (failure, false),
-            Attempt::TooSlow => too_slow(request),
+            Attempt::TooSlow => story.too_slow(request),
             Attempt::Lost(lost, why) => story.lost(request, &server, lost, &why),
         };
         let in_time = story.attempts < MAX_ATTEMPTS && !story.deadline.has_passed();
@@ -179,12 +179,4 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
         Event::ServerChosen { request: id, attempt, server, considered, skipped, waited_us }
     });
     Ok(found)
-}
-
-/// The server did not answer in time and has stopped. Another may be faster with a file; a statement that is too
-/// slow here is too slow elsewhere.
-fn too_slow(request: &Request) -> (Failure, bool) {
-    let message = "The server gave no answer within its time and was stopped.";
-    let failure = Failure::definite(ErrorCode::Timeout, message);
-    (failure, request.what != What::Query)
 }

@@ -14,7 +14,7 @@ use protocol::{
     deadline::Deadline,
     frame::Prefix,
     limits::CLIENT_PATIENCE,
-    message::{Failure, FileRequest},
+    message::{ErrorCode, Failure, FileRequest},
     wire::to_header,
 };
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -25,6 +25,9 @@ const BEFORE_PATIENCE_ENDS: Duration = Duration::from_secs(5);
 /// How fast a server reads and hashes the part of a file that the client has, at the least, in bytes per second.
 const REREAD_RATE: u64 = 100_000_000;
 
+/// Servers that may be too slow with a statement before it is the statement's own fault.
+const SLOW_STATEMENTS: u32 = 2;
+
 /// The story of one request so far.
 #[derive(Debug)]
 pub struct Story {
@@ -34,6 +37,8 @@ pub struct Story {
     pub wanted: Wanted,
     /// Whether an earlier attempt may have carried the request out.
     pub doubt: bool,
+    /// How many servers were too slow.
+    slow: u32,
     /// Bytes of the answer that the client has.
     pub passed: u64,
     /// How far a file has come.
@@ -50,6 +55,7 @@ impl Story {
             attempts: 0,
             wanted: Wanted::default(),
             doubt: false,
+            slow: 0,
             passed: 0,
             transfer: Transfer::default(),
             deadline: request.deadline,
@@ -99,6 +105,15 @@ impl Story {
             self.deadline = Deadline::after(CLIENT_PATIENCE - BEFORE_PATIENCE_ENDS);
         }
         (retry::failure(nature, lost, why), retry::may_retry(nature, lost))
+    }
+
+    /// A server gave no answer in time and has confirmed that it stopped. Perhaps it was the server (it may have been
+    /// stopped itself), so another one may try. A statement that is too slow for two is too slow.
+    pub fn too_slow(&mut self, request: &Request) -> (Failure, bool) {
+        self.slow += 1;
+        let message = "The server gave no answer within its time and was stopped.";
+        let again = request.what != What::Query || self.slow < SLOW_STATEMENTS;
+        (Failure::definite(ErrorCode::Timeout, message), again)
     }
 
     /// The next attempt should be at another server.

@@ -14,7 +14,7 @@ use protocol::{
     wire::{Connection, from_header},
 };
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
@@ -134,6 +134,8 @@ impl Handler for Door {
         let Ok(mut connection) = Connection::new(Arc::clone(visit.stream())) else { return };
         self.shared.connections.fetch_add(1, SeqCst);
         (self.serve)(&self.shared, &mut connection);
+        // Whoever waits until the connection is not counted any more may rely on its end having been told.
+        let _ = visit.stream().shutdown(Shutdown::Both);
         self.shared.connections.fetch_sub(1, SeqCst);
     }
 
