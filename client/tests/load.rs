@@ -269,9 +269,14 @@ fn a_stop_ends_it_with_the_figures_so_far_although_nobody_answers() {
         tells.recv_timeout(LONG).unwrap();
         stopper.drain();
     });
-    let report = run_until(&stop, &balancer, &["--duration", "1h"]);
+    let report = run_until(&stop, &balancer, &["--duration", "1h", "--request", "sql INSERT {n}"]);
     thread.join().unwrap();
     assert_eq!((counts(&report), report.abandoned, report.interrupted), ((6, 5, 0), 1, true));
+    assert_eq!(
+        (&*report.unsettled[0].request, report.status()),
+        ("INSERT 6", Status::Unknown),
+        "it may be carried out"
+    );
     drop(hold);
 }
 

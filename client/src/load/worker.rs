@@ -111,9 +111,10 @@ impl Worker {
         let bytes = self.caller.bytes;
         let asked = self.caller.ask(&self.requests[card]);
         let end = Instant::now();
-        if asked.is_err() && self.shared.cut_off.load(Ordering::Relaxed) {
-            self.tally.requests += u64::from(turn.counted);
-            self.tally.abandoned += u64::from(turn.counted);
+        if let Err(failed) = &asked
+            && self.shared.cut_off.load(Ordering::Relaxed)
+        {
+            self.abandoned(turn, card, failed);
             return end;
         }
         if turn.counted {
@@ -122,35 +123,43 @@ impl Worker {
             self.tally.rows += self.caller.checked.rows;
             self.tally.last = Some(end);
         }
-        let since = |instant: Instant| {
-            instant.saturating_duration_since(start).saturating_sub(self.shared.plan.schedule.warmup)
-        };
-        let (began, ended) = (since(intended), since(end));
+        let counted_from = start + self.shared.plan.schedule.warmup;
+        let ended = end.saturating_duration_since(counted_from);
         if let (Some(part), true) = (&mut self.part, turn.counted) {
-            part.request(began);
+            part.request(intended.saturating_duration_since(counted_from));
         }
-        let unexpected = self.caller.checked.unexpected.take();
-        match (asked, unexpected) {
+        match (asked, self.caller.checked.unexpected.take()) {
             (Ok(()), None) => {
                 self.pause = FIRST_PAUSE;
                 if turn.counted {
-                    let latency = end.saturating_duration_since(intended);
-                    self.tally.answer(&self.caller.server, latency, end.saturating_duration_since(begin));
-                    if let Some(part) = &mut self.part {
-                        part.answer(ended, latency);
-                    }
+                    self.answered(ended, end.saturating_duration_since(intended), end.saturating_duration_since(begin));
                 }
-                end
             }
             (Ok(()), Some(found)) => {
                 self.count_error(turn, ended, &unexpected_value(&found));
                 self.tally.wrong.values += u64::from(turn.counted);
-                end
             }
             (Err(failed), _) => {
                 self.failed(turn, ended, card, &failed);
-                Instant::now()
+                return Instant::now();
             }
+        }
+        end
+    }
+
+    fn answered(&mut self, at: Duration, latency: Duration, from_sending: Duration) {
+        self.tally.answer(&self.caller.server, latency, from_sending);
+        if let Some(part) = &mut self.part {
+            part.answer(at, latency);
+        }
+    }
+
+    /// Counts a request that was cut off. It failed by our own doing, but a statement may have been carried out.
+    fn abandoned(&mut self, turn: Turn, card: usize, failed: &Failed) {
+        self.tally.requests += u64::from(turn.counted);
+        self.tally.abandoned += u64::from(turn.counted);
+        if !failed.is_definite() {
+            self.settle(card, failed);
         }
     }
 
