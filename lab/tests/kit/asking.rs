@@ -4,13 +4,13 @@ use super::LONG;
 use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},
-    id::{IdSource, RequestId},
+    id::{IdSource, RequestId, draw_client_number},
     message::{End, Failure, FileRequest, Head, QueryRequest, ServerStatus, read_rows},
     value::Value,
     wire::{Connection, from_header, to_header},
 };
 use sha2::{Digest, Sha256};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::SystemTime};
 
 /// A connection to the load balancer.
 pub struct Asking {
@@ -52,7 +52,7 @@ impl Answer {
 
 impl Asking {
     pub fn connect(balancer: SocketAddr) -> Self {
-        Self::with_client_number(balancer, fastrand::u64(..))
+        Self::with_client_number(balancer, draw_client_number(SystemTime::now()))
     }
 
     pub fn with_client_number(balancer: SocketAddr, number: u64) -> Self {

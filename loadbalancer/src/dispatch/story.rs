@@ -26,7 +26,7 @@ const BEFORE_PATIENCE_ENDS: Duration = Duration::from_secs(5);
 const REREAD_RATE: u64 = 100_000_000;
 
 /// Servers that may be too slow with a statement before it is the statement's own fault.
-const SLOW_STATEMENTS: u32 = 2;
+const SLOW_STATEMENTS: u32 = 3;
 
 /// The story of one request so far.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Story {
     }
 
     /// A server gave no answer in time and has confirmed that it stopped. Perhaps it was the server (it may have been
-    /// stopped itself), so another one may try. A statement that is too slow for two is too slow.
+    /// stopped itself), so another one may try. A statement that is too slow for three is too slow.
     pub fn too_slow(&mut self, request: &Request) -> (Failure, bool) {
         self.slow += 1;
         let message = "The server gave no answer within its time and was stopped.";

@@ -13,7 +13,7 @@
 //!
 //! **Waiting.** A request that finds no spare capacity waits, first come first served. Whenever capacity becomes
 //! free, the queue is looked through from its front; so nobody who could use a server waits while one is idle, and
-//! a newcomer never overtakes.
+//! a newcomer never overtakes. A request whose server was lost has waited its turn already and goes to the front.
 //!
 //! **Doubt.** A server whose answer was lost is neither idle (it may still be computing) nor down (perhaps only the
 //! connection broke). Its place stays taken and it gets nothing new until somebody has *asked* it: [`Core::settle`]
@@ -259,8 +259,11 @@ impl Core {
         }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        let ahead = self.waiting.len();
-        self.waiting.push_back(Waiting { ticket, wanted: wanted.clone() });
+        // A request that has lost a server has waited its turn already: it comes before all that have not.
+        let newcomers = |waiting: &Waiting| waiting.wanted.avoid.is_empty();
+        let first = self.waiting.iter().position(newcomers).unwrap_or(self.waiting.len());
+        let ahead = if wanted.avoid.is_empty() { self.waiting.len() } else { first };
+        self.waiting.insert(ahead, Waiting { ticket, wanted: wanted.clone() });
         Taken::Wait(ticket, ahead)
     }
 

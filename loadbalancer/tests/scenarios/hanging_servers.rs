@@ -51,7 +51,7 @@ pub fn a_server_that_is_too_slow_and_stops_when_told() {
     };
     let (slow, slow_too) = (lab.server("slow", stops()), lab.server("slower", stops()));
     let mut client = lab.client();
-    assert_eq!(client.ask("SELECT").verdict(), (ErrorCode::Timeout, true), "too slow for two is too slow");
+    assert_eq!(client.ask("SELECT").verdict(), (ErrorCode::Timeout, true), "too slow for all of them is too slow");
     assert!(slow.so_far().contains(&Seen::Cancel) && slow_too.so_far().contains(&Seen::Cancel));
     let _weak = lab.weaker("weak", echo());
     assert!(client.fetch("file").text().contains("file"), "a file may come from a third");

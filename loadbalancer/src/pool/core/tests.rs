@@ -58,6 +58,17 @@ fn those_who_wait_are_served_in_order_and_never_overtaken() {
 }
 
 #[test]
+fn who_has_lost_a_server_waits_in_front() {
+    let (mut core, keys) = pool(&[100, 200]);
+    (0..2).map(|_| server(core.take(&any()))).for_each(|_| ());
+    let newcomer = ticket(core.take(&any()));
+    let Taken::Wait(first, 0) = core.take(&but(keys[0])) else { panic!("in front") };
+    let Taken::Wait(second, 1) = core.take(&but(keys[0])) else { panic!("behind the first that lost one") };
+    let turns = [(); 3].map(|()| served(&core.give_back(keys[1], Ended::Answered, TOOK))[0].0);
+    assert_eq!(turns, [first, second, newcomer]);
+}
+
+#[test]
 fn a_full_queue_refuses_and_a_withdrawal_makes_room() {
     let (mut core, _) = pool(&[]);
     let first = ticket(core.take(&any()));
