@@ -16,6 +16,7 @@
 pub mod process;
 pub mod up;
 pub mod drill;
+pub mod bench;
 
 use clap::{Parser, Subcommand};
 use protocol::{flags::run_parsed, output::warn};
@@ -46,6 +47,14 @@ enum Action {
     Up(up::Up),
     /// Let things go wrong on purpose while clients ask, and judge what they saw
     Drill(drill::Drills),
+    /// Measure our load balancer beside direct access and HAProxy, in turn on the same servers
+    Bench(bench::Bench),
+    /// A program that is not ours, which ends with the process that holds the lifeline
+    #[command(hide = true)]
+    Tied(process::Tie),
+    /// A server whose files cost as little as they can, for measuring
+    #[command(hide = true)]
+    Source(bench::source::SourceArgs),
 }
 
 /// Runs the program with these arguments (the first is its name).
@@ -59,6 +68,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let ended = match command.action.unwrap_or_else(|| Action::Up(up::Up::default())) {
             Action::Up(up) => up::run(&up),
             Action::Drill(drills) => drill::run(&drills),
+            Action::Bench(bench) => bench::run(&bench),
+            Action::Tied(tie) => process::run_tied(&tie),
+            Action::Source(source) => bench::source::run(&source),
         };
         ended.unwrap_or_else(|error| {
             warn!("{error:#}");

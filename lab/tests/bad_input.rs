@@ -141,6 +141,9 @@ fn wrong_command_lines_are_explained() {
         (&["client", "1", "--format", "xml"], "xml"),
         (&["client", "1", "--request-timeout", "0"], "0"),
         (&["up", "--servers", "x"], "x"),
+        (&["drill"], "required"),
+        (&["drill", "earthquake"], "earthquake"),
+        (&["bench", "--rounds", "0"], "0"),
         (&["nonsense"], "nonsense"),
     ];
     for (args, mention) in cases {
@@ -149,7 +152,7 @@ fn wrong_command_lines_are_explained() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(mention), "{args:?}: {said}");
     }
-    for program in ["server", "loadbalancer", "client", "up"] {
+    for program in ["server", "loadbalancer", "client", "up", "drill", "bench"] {
         let output = world.command(&[program, "--help"]).output().unwrap();
         assert!(output.status.success() && kit::text(&output.stdout).contains("Usage"), "{program}");
     }

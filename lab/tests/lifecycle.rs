@@ -65,10 +65,23 @@ fn a_file_asked_of_a_server_that_hangs_comes_from_another() {
     assert_eq!(asking.receive(id, true).server(), "2");
 }
 
-/// A statement whose server dies while it has it may have been carried out: the client is told so, not more.
+/// A statement whose server dies while it has it is carried out by another one: once, under the same id.
 #[test]
-fn a_statement_whose_server_dies_has_an_unknown_outcome() {
+fn a_statement_whose_server_dies_is_carried_out_once() {
     let mut lab = Lab::start(&["0.5", "0.6"], &[]);
+    let mut asking = Asking::connect(lab.address);
+    let id = asking.send_query("INSERT INTO COLORS VALUES ('once', 'b', 'c')");
+    lab.servers[0].wait_for("Received request. Processing...");
+    lab.servers[0].kill();
+    assert_eq!(asking.receive(id, true), Answer::Changed { rows: 1, server: "2".into() });
+    let count = asking.query("SELECT count(*) FROM COLORS WHERE Name = 'once'").rows();
+    assert_eq!(count, [[protocol::value::Value::Integer(1)]]);
+}
+
+/// When no other server is left, nobody knows whether the statement was carried out: the client is told so, not more.
+#[test]
+fn a_statement_whose_only_server_dies_has_an_unknown_outcome() {
+    let mut lab = Lab::start(&["0.5"], &[]);
     let mut asking = Asking::connect(lab.address);
     let id = asking.send_query("INSERT INTO COLORS VALUES ('a', 'b', 'c')");
     lab.servers[0].wait_for("Received request. Processing...");

@@ -11,9 +11,9 @@ use super::{
     strike::strike_until,
     tally::Tally,
     watch::watch,
-    written::{Rows, run_statement},
+    written::Rows,
 };
-use crate::process::{Binary, RunFolder, Site};
+use crate::process::{Binary, RunFolder, Site, run_statement};
 use anyhow::{Context, anyhow, bail};
 use protocol::{places::Places, stop::Stop};
 use std::{path::PathBuf, thread, time::Instant};

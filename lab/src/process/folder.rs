@@ -14,7 +14,7 @@ use std::{
 const KEPT: usize = 10;
 
 /// The sample file, for a laboratory that was started outside of a checkout.
-const COLORS_CSV: &str = include_str!("../../../server/files/colors.csv");
+pub const COLORS_CSV: &str = include_str!("../../../server/files/colors.csv");
 
 /// The folder of a run.
 #[derive(Debug)]

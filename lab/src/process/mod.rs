@@ -9,12 +9,16 @@ mod folder;
 mod list;
 mod port;
 mod site;
+mod statement;
+mod tied;
 
 pub use child::{Binary, Child};
-pub use folder::RunFolder;
+pub use folder::{COLORS_CSV, RunFolder};
 pub use list::{List, is_up, settled, shown};
 pub use port::free_port;
 pub use site::{ServerPlan, Site};
+pub use statement::run_statement;
+pub use tied::{Tie, Tied, run as run_tied};
 
 use anyhow::Context;
 use std::{path::Path, time::Duration};

@@ -1,0 +1,105 @@
+//! From samples to medians and ratios.
+//!
+//! Contestants take turns, so a ratio is taken within each round, where the machine was the same for both, and the
+//! median is taken of the ratios; their least and greatest show how far they spread. The ratio of our load balancer
+//! to itself shows what spread means nothing.
+
+use super::{
+    contestant::Way,
+    measure::{Measurement, Sample},
+};
+use serde::Serialize;
+
+/// The samples of one measurement: for each way, one a round.
+#[derive(Clone, Debug, Serialize)]
+pub struct Samples {
+    /// The measurement's name.
+    pub measurement: &'static str,
+    /// In the order of the ways.
+    pub ways: Vec<(Way, Vec<Sample>)>,
+}
+
+/// Ratios of one figure to another, of the same rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ratio {
+    /// Half of them are not greater.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Samples {
+    fn of(&self, way: Way) -> Option<&[Sample]> {
+        self.ways.iter().find(|(other, _)| *other == way).map(|(_, samples)| &samples[..])
+    }
+
+    /// The median of something over the rounds of a way.
+    #[must_use]
+    pub fn median(&self, way: Way, of: impl Fn(&Sample) -> f64) -> Option<f64> {
+        median(self.of(way)?.iter().map(of).collect())
+    }
+
+    /// The ratios of the figure that counts, round by round.
+    #[must_use]
+    pub fn ratio(&self, measurement: &Measurement, one: Way, other: Way) -> Option<Ratio> {
+        let pairs = self.of(one)?.iter().zip(self.of(other)?);
+        let ratios: Vec<f64> = pairs.map(|(one, other)| measurement.figure(one) / measurement.figure(other)).collect();
+        let (min, max) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
+        Some(Ratio { median: median(ratios)?, min, max })
+    }
+
+    /// All errors of all rounds.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.ways.iter().flat_map(|(_, samples)| samples).map(|sample| sample.errors).sum()
+    }
+}
+
+/// The middle one; of an even number, the mean of the two in the middle. None of nothing.
+#[must_use]
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        length if length % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(answers_per_s: f64) -> Sample {
+        Sample {
+            answers_per_s,
+            bytes_per_s: 0.0,
+            latency_us_p50: 0.0,
+            latency_us_p99: 0.0,
+            errors: 1,
+            cpu_us_per_answer: None,
+        }
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn a_ratio_is_taken_within_each_round() {
+        let samples = |values: [f64; 3]| values.map(sample).to_vec();
+        let ways = vec![(Way::Ours, samples([10.0, 40.0, 30.0])), (Way::Haproxy, samples([10.0, 20.0, 10.0]))];
+        let samples = Samples { measurement: "ping-1", ways };
+        let measurement = &super::super::measure::MEASUREMENTS[1];
+        let ratio = samples.ratio(measurement, Way::Ours, Way::Haproxy);
+        assert_eq!(ratio, Some(Ratio { median: 2.0, min: 1.0, max: 3.0 }));
+        assert_eq!(samples.ratio(measurement, Way::Ours, Way::Direct), None);
+        assert_eq!(samples.errors(), 6);
+    }
+}
