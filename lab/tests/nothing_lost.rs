@@ -1,0 +1,114 @@
+//! Whatever dies, nothing is lost, nothing is there twice, and nobody gets another's answer.
+//!
+//! The drills of `lab drill`, which say what they do and what they check; here with small numbers, and whole where
+//! ignored. One at a time, because each wants the machine.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
+#![cfg(unix)]
+
+use lab::{
+    drill::{DRILLS, Harm, Report, Scene, Setting, find, play},
+    process::Binary,
+};
+use protocol::stop::Stop;
+use std::sync::{Mutex, PoisonError};
+
+/// Held while a drill is played.
+static GROUND: Mutex<()> = Mutex::new(());
+
+/// Plays a drill whose scene was changed, and shows everything if its verdict is bad.
+fn drill(name: &str, change: impl FnOnce(Scene) -> Scene) -> Report {
+    let _alone = GROUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting {
+        binary: Binary::at(env!("CARGO_BIN_EXE_lab")),
+        folder: folder.path().to_owned(),
+        seed: fastrand::u64(1..1_000_000),
+        stop: Stop::new(),
+    };
+    let scene = change((find(name).unwrap().scene)());
+    let report = play(name, &setting, &scene).unwrap_or_else(|error| panic!("seed {}: {error:#}", setting.seed));
+    let bad: Vec<_> = report.checks.iter().filter(|check| !check.good).collect();
+    assert!(report.good, "seed {}: {bad:#?}\n{}", report.seed, serde_json::to_string_pretty(&report).unwrap());
+    report
+}
+
+/// The same scene with so many clients and requests of each.
+fn with(clients: usize, requests: u64) -> impl Fn(Scene) -> Scene {
+    move |mut scene| {
+        (scene.load.clients, scene.load.requests) = (clients, requests);
+        scene
+    }
+}
+
+/// Files, rows and writes, while servers are killed: no client notices.
+#[test]
+fn no_client_notices_that_servers_are_killed() {
+    drill("kill", with(16, 40));
+}
+
+/// Downloads while servers are killed: all whole, with the right digests, and no error.
+#[test]
+fn downloads_are_whole_although_servers_are_killed() {
+    let harm = Harm::Kill { every_ms: 300..=400 };
+    drill("downloads", |scene| Scene { harm, ..with(4, 8)(scene) });
+}
+
+/// The same of servers whose copies differ: an error, never a mixture.
+#[test]
+fn copies_that_differ_give_an_error_and_never_a_mixture() {
+    let harm = Harm::Kill { every_ms: 300..=500 };
+    let report = drill("copies-differ", |scene| Scene { harm, ..with(4, 20)(scene) });
+    assert!(report.seen.errors() > 0, "no kill hit a file in its middle: {}", report.blows.len());
+}
+
+/// Every acknowledged row is there once, although servers are killed.
+#[test]
+fn inserts_happen_once_although_servers_are_killed() {
+    drill("inserts", with(16, 25));
+}
+
+/// The same when they are stopped, and go on with what they had.
+#[test]
+fn inserts_happen_once_although_servers_are_stopped() {
+    let harm = Harm::Stop { lasting_ms: 300..=2_600, every_ms: 50..=200 };
+    let stopped = (find("stop").unwrap().scene)();
+    drill("inserts", |scene| Scene { harm, errors: stopped.errors, ..with(16, 25)(scene) });
+}
+
+/// A crowd while servers are killed, stopped and restarted: none swapped, none lost, and everything is as before.
+#[test]
+fn a_crowd_gets_its_own_answers_whatever_happens_to_servers() {
+    drill("crowd", with(100, 12));
+}
+
+/// Nothing passes to or from a server for a while, and what was on its way arrives late.
+#[test]
+fn a_server_that_is_cut_off_costs_nobody_an_answer() {
+    let harm = Harm::CutOff { lasting_ms: 500..=3_500, every_ms: 50..=200 };
+    drill("cut-off", |scene| Scene { harm, ..with(8, 60)(scene) });
+}
+
+/// Answers come late, some later than anybody waits.
+#[test]
+fn answers_that_come_late_are_dropped_and_harm_nobody() {
+    drill("slow", with(8, 60));
+}
+
+/// The load balancer is killed: what is unknown then is settled by asking again under the same id.
+#[test]
+fn asking_again_settles_what_a_killed_load_balancer_left_open() {
+    let harm = Harm::RestartBalancer { every_ms: 400..=800 };
+    let report = drill("restart-balancer", |scene| Scene { harm, ..with(16, 25)(scene) });
+    assert!(report.seen.settled_done + report.seen.settled_failed > 0, "the load balancer died in no request");
+}
+
+/// All drills as they are.
+#[test]
+#[ignore = "takes minutes; run by .ci/long"]
+fn all_drills_at_their_full_length() {
+    for known in &DRILLS {
+        let report = drill(known.name, |scene| scene);
+        report.tell();
+    }
+}
