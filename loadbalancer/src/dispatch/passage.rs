@@ -3,7 +3,8 @@
 //! Up to [`EAGER_ANSWER`] bytes are taken from the server before the client gets any. So a short answer frees its
 //! server however slowly the client reads, and costs one write; and as long as the client has seen nothing, a lost
 //! server costs it nothing either. The recorded outcome of a write is held whole, so that its repeat can replace it.
-//! What is longer streams: a chunk of a file passes through a buffer of 256 KiB without being understood or held.
+//! What is longer streams: a chunk of a file passes through the kernel, or through a buffer of 256 KiB, without being
+//! understood or held.
 
 use super::{
     Context,
@@ -21,9 +22,9 @@ use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, PREFIX_LEN, Prefix},
     id::RequestId,
-    limits::{BLOCK_TIME, EAGER_ANSWER, MAX_RECORDED, RELAY_BLOCK},
+    limits::{BLOCK_TIME, EAGER_ANSWER, MAX_RECORDED},
     message::{ChunkHeader, ErrorCode, Failure, Head},
-    wire::{Connection, WireError, from_header},
+    wire::{Carrier, CarryError, Connection, WireError, from_header},
 };
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
@@ -55,6 +56,8 @@ pub struct Passage<'a> {
     held: Vec<u8>,
     /// Whether all of the answer is held until its end.
     recorded: bool,
+    /// What chunks are carried in, once there has been a long one.
+    carrier: Option<Carrier>,
 }
 
 /// Which side of a passage failed.
@@ -100,7 +103,19 @@ impl<'a> Passage<'a> {
         tag: RequestId,
         client: &'a mut Connection,
     ) -> Self {
-        Self { context, request, story, link, lease, tag, client, unread: 0, held: Vec::new(), recorded: false }
+        Self {
+            context,
+            request,
+            story,
+            link,
+            lease,
+            tag,
+            client,
+            unread: 0,
+            held: Vec::new(),
+            recorded: false,
+            carrier: None,
+        }
     }
 
     /// Whether this server goes on with a file that another one began.
@@ -241,21 +256,17 @@ impl<'a> Passage<'a> {
         })
     }
 
-    /// Passes the rest of a chunk on, in blocks.
+    /// Passes the rest of a chunk on.
     fn stream(&mut self) -> Result<(), Broken> {
-        let mut block = std::mem::take(&mut self.held);
-        block.resize(RELAY_BLOCK.min(self.unread), 0);
-        while self.unread > 0 {
-            let part = self.unread.min(block.len());
-            self.link.read_body(&mut block[..part]).map_err(|error| Broken::Server(error.to_string()))?;
-            self.unread -= part;
-            self.client.send_raw(&block[..part]).map_err(Broken::Client)?;
-            self.story.passed += part as u64;
-            self.story.transfer.passed(part);
-        }
-        block.clear();
-        self.held = block;
-        Ok(())
+        let carrier = self.carrier.get_or_insert_with(Carrier::new);
+        let (carried, result) = carrier.carry(&mut self.link, self.client, self.unread);
+        self.unread -= carried.taken;
+        self.story.passed += carried.given as u64;
+        self.story.transfer.passed(carried.given);
+        result.map_err(|error| match error {
+            CarryError::From(error) => Broken::Server(error.to_string()),
+            CarryError::To(error) => Broken::Client(error),
+        })
     }
 
     /// Gives the client what is held.

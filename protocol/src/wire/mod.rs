@@ -10,9 +10,11 @@
 mod error;
 mod pace;
 mod writing;
+mod carry;
 mod readiness;
 mod header;
 
+pub use carry::{Carried, Carrier, CarryError};
 pub use error::WireError;
 pub use header::{from_header, push_frame, to_header};
 pub use readiness::{Pending, Readable, wait_either};
@@ -287,11 +289,7 @@ impl Connection {
         deadline: Option<Deadline>,
     ) -> Result<usize, WireError> {
         loop {
-            let slice = self.slice(deadline, phase)?;
-            if slice != self.read_timeout {
-                self.stream.set_read_timeout(slice).map_err(|e| WireError::broken(self.peer, phase, e))?;
-                self.read_timeout = slice;
-            }
+            self.set_read_slice(deadline, phase)?;
             let read = match &mut target {
                 Target::Buffer => (&*self.stream).read(&mut self.buffer[self.end..]),
                 Target::Slice(slice) => (&*self.stream).read(slice),
@@ -302,6 +300,16 @@ impl Connection {
                 Err(e) => return Err(WireError::broken(self.peer, phase, e)),
             }
         }
+    }
+
+    /// Has the socket wait for the next stretch when it is read.
+    fn set_read_slice(&mut self, deadline: Option<Deadline>, phase: Phase) -> Result<(), WireError> {
+        let slice = self.slice(deadline, phase)?;
+        if slice != self.read_timeout {
+            self.stream.set_read_timeout(slice).map_err(|e| WireError::broken(self.peer, phase, e))?;
+            self.read_timeout = slice;
+        }
+        Ok(())
     }
 
     /// The next stretch to wait, or the error that the deadline has passed.

@@ -26,6 +26,11 @@ impl Pace {
         RELAY_BLOCK - self.in_block
     }
 
+    /// The peer was not asked for anything for a while: the block's time begins anew.
+    pub(super) fn resume(&mut self) {
+        self.deadline = Deadline::after(self.patience);
+    }
+
     /// These many bytes have passed.
     pub(super) fn passed(&mut self, bytes: usize) {
         self.in_block += bytes;

@@ -220,3 +220,67 @@ fn an_error_reaches_a_peer_that_has_sent_more_than_was_read() {
     drop(other);
     closing.join().unwrap();
 }
+
+/// A relay between two pairs: what is written at one end, carried, and read at the other.
+fn carried(mut carrier: Carrier, sizes: &[usize]) {
+    let (mut from, mut source) = pair();
+    let (mut to, sink) = pair();
+    let mut sink = Connection::new(Arc::new(sink)).unwrap();
+    let total: usize = sizes.iter().sum();
+    let bytes: Vec<u8> = (0..total).map(|i| (i * 7 % 253) as u8).collect();
+    let expected = bytes.clone();
+    let writer = thread::spawn(move || source.write_all(&bytes).map(|()| source));
+    let reader = thread::spawn(move || {
+        let mut got = vec![0; total];
+        sink.read_body(&mut got).map(|()| got)
+    });
+    let mut told = 0;
+    for size in sizes {
+        let (carried, result) = carrier.carry(&mut from, &mut to, *size);
+        result.unwrap();
+        assert_eq!((carried.taken, carried.given), (*size, *size));
+        told += carried.given;
+    }
+    assert_eq!(told, total);
+    assert!(reader.join().unwrap().unwrap() == expected);
+    drop(writer.join().unwrap().unwrap());
+}
+
+#[test]
+fn bodies_are_carried_bit_for_bit_with_and_without_a_pipe() {
+    let sizes = [0, 1, 8_191, 8_192, 8_193, 262_144, 1_048_577, 4_000_000];
+    carried(Carrier::new(), &sizes);
+    carried(Carrier::copying(), &sizes);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_carried_as_far_as_it_came() {
+    for mut carrier in [Carrier::new(), Carrier::copying()] {
+        let (mut from, mut source) = pair();
+        let (mut to, mut sink) = pair();
+        source.write_all(&[b'x'; 300_000]).unwrap();
+        drop(source);
+        let (Carried { given: told, .. }, result) = carrier.carry(&mut from, &mut to, 1_000_000);
+        let error = result.unwrap_err();
+        assert!(matches!(error, CarryError::From(WireError::Closed { phase: Phase::Body, .. })), "{error:?}");
+        drop(to);
+        let mut got = Vec::new();
+        sink.read_to_end(&mut got).unwrap();
+        assert_eq!(got.len(), told, "what was told is what was passed");
+        assert!(told >= 262_144, "whole blocks had come: {told}");
+    }
+}
+
+#[test]
+fn a_receiver_that_does_not_read_is_told_from_a_sender_that_is_silent() {
+    for mut carrier in [Carrier::new(), Carrier::copying()] {
+        let (mut from, mut source) = pair();
+        let (mut to, sink) = pair();
+        drop(sink);
+        let writer = thread::spawn(move || source.write_all(&vec![0; 4_000_000]));
+        let error = carrier.carry(&mut from, &mut to, 4_000_000).1.unwrap_err();
+        assert!(matches!(error, CarryError::To(_)), "{error:?}");
+        drop(from);
+        let _reset = writer.join().unwrap();
+    }
+}

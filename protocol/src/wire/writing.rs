@@ -51,11 +51,7 @@ impl Connection {
         let mut pace = Pace::begin(BLOCK_TIME);
         IoSlice::advance_slices(&mut parts, 0); // Drops empty parts at the front.
         while !parts.is_empty() {
-            let slice = self.slice(Some(pace.deadline()), Phase::Send)?;
-            if slice != self.write_timeout {
-                self.stream.set_write_timeout(slice).map_err(|e| WireError::broken(self.peer, Phase::Send, e))?;
-                self.write_timeout = slice;
-            }
+            self.set_write_slice(&pace)?;
             match (&*self.stream).write_vectored(parts) {
                 Ok(0) => return Err(WireError::closed(self.peer, Phase::Send)),
                 Ok(n) => {
@@ -65,6 +61,16 @@ impl Connection {
                 Err(e) if is_wait_over(&e) => {}
                 Err(e) => return Err(WireError::broken(self.peer, Phase::Send, e)),
             }
+        }
+        Ok(())
+    }
+
+    /// Has the socket wait for the next stretch when it is written to.
+    pub(super) fn set_write_slice(&mut self, pace: &Pace) -> Result<(), WireError> {
+        let slice = self.slice(Some(pace.deadline()), Phase::Send)?;
+        if slice != self.write_timeout {
+            self.stream.set_write_timeout(slice).map_err(|e| WireError::broken(self.peer, Phase::Send, e))?;
+            self.write_timeout = slice;
         }
         Ok(())
     }
