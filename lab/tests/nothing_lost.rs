@@ -57,8 +57,8 @@ fn downloads_are_whole_although_servers_are_killed() {
 /// The same of servers whose copies differ: an error, never a mixture.
 #[test]
 fn copies_that_differ_give_an_error_and_never_a_mixture() {
-    let harm = Harm::Kill { every_ms: 300..=500 };
-    let report = drill("copies-differ", |scene| Scene { harm, ..with(4, 20)(scene) });
+    let harm = Harm::Kill { every_ms: 250..=400 };
+    let report = drill("copies-differ", |scene| Scene { harm, file_size: 8_000_000, ..with(4, 12)(scene) });
     assert!(report.seen.errors() > 0, "no kill hit a file in its middle: {}", report.blows.len());
 }
 
@@ -73,7 +73,7 @@ fn inserts_happen_once_although_servers_are_killed() {
 fn inserts_happen_once_although_servers_are_stopped() {
     let harm = Harm::Stop { lasting_ms: 300..=2_600, every_ms: 50..=200 };
     let stopped = (find("stop").unwrap().scene)();
-    drill("inserts", |scene| Scene { harm, errors: stopped.errors, ..with(16, 25)(scene) });
+    drill("inserts", |scene| Scene { harm, errors: stopped.errors, ..with(16, 15)(scene) });
 }
 
 /// A crowd while servers are killed, stopped and restarted: none swapped, none lost, and everything is as before.
@@ -86,13 +86,14 @@ fn a_crowd_gets_its_own_answers_whatever_happens_to_servers() {
 #[test]
 fn a_server_that_is_cut_off_costs_nobody_an_answer() {
     let harm = Harm::CutOff { lasting_ms: 500..=3_500, every_ms: 50..=200 };
-    drill("cut-off", |scene| Scene { harm, ..with(8, 60)(scene) });
+    drill("cut-off", |scene| Scene { harm, ..with(8, 20)(scene) });
 }
 
 /// Answers come late, some later than anybody waits.
 #[test]
 fn answers_that_come_late_are_dropped_and_harm_nobody() {
-    drill("slow", with(8, 60));
+    let harm = Harm::Slow { delay_ms: 100..=2_800, lasting_ms: 300..=1_500, every_ms: 50..=200 };
+    drill("slow", |scene| Scene { harm, ..with(8, 40)(scene) });
 }
 
 /// The load balancer is killed: what is unknown then is settled by asking again under the same id.

@@ -67,7 +67,8 @@ fn commit(root: &Path) -> String {
     let git = |args: &[&str]| said(Command::new("git").arg("-C").arg(root).args(args));
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
     // The file that a measurement itself writes does not count.
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results.md"]).is_some_and(|files| !files.is_empty());
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/results.md"])
+        .is_some_and(|files| !files.is_empty());
     format!("{}{}", commit.trim(), if changed { "+" } else { "" })
 }
 

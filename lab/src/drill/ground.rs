@@ -40,6 +40,8 @@ pub struct Standing {
     pub entry: Entry,
     /// The line to it, in drills in which lines fail.
     pub line: Option<Line>,
+    /// Where copies differ: the files with which it is started again.
+    other_files: Option<PathBuf>,
 }
 
 impl Ground {
@@ -49,8 +51,8 @@ impl Ground {
     /// If something does not start; the error shows the end of its log.
     pub fn open(site: Site, scene: &Scene) -> anyhow::Result<Self> {
         let (plans, stock) = prepare(site.folder.path(), scene)?;
-        let servers: Vec<Standing> =
-            plans.into_iter().map(|plan| start_server(&site, plan, scene.lines)).collect::<Result<_, _>>()?;
+        let start = |(plan, other)| start_server(&site, plan, other, scene.lines);
+        let servers: Vec<Standing> = plans.into_iter().map(start).collect::<Result<_, _>>()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let registry = if scene.lines { lined_registry(&site) } else { site.folder.registry() };
         let balancer = start_balancer(&site, address, &registry)?;
@@ -72,8 +74,10 @@ impl Ground {
     /// # Errors
     /// If it does not start.
     pub fn start_again(&mut self, server: usize) -> anyhow::Result<()> {
-        let old = &self.servers[server];
-        let new = start_server(&self.site, old.plan.clone(), old.line.is_some())?;
+        let old = &mut self.servers[server];
+        let (mut plan, lined) = (old.plan.clone(), old.line.is_some());
+        let other_files = old.other_files.take().map(|other| std::mem::replace(&mut plan.files, other));
+        let new = start_server(&self.site, plan, other_files, lined)?;
         self.servers[server] = new;
         Ok(())
     }
@@ -101,16 +105,16 @@ fn lined_registry(site: &Site) -> PathBuf {
     site.folder.path().join("lines.json")
 }
 
-fn start_server(site: &Site, plan: ServerPlan, lined: bool) -> anyhow::Result<Standing> {
+fn start_server(site: &Site, plan: ServerPlan, other_files: Option<PathBuf>, lined: bool) -> anyhow::Result<Standing> {
     let mut child = site.server(&plan, &[])?;
     let entry = site.wait_for_entry(&plan.id, &mut child)?;
     if !lined {
-        return Ok(Standing { plan, child, entry, line: None });
+        return Ok(Standing { plan, child, entry, line: None, other_files });
     }
     let line = Line::to(&entry)?;
     let entry = line.entry(&entry);
     Registry::new(lined_registry(site)).register(&entry)?;
-    Ok(Standing { plan, child, entry, line: Some(line) })
+    Ok(Standing { plan, child, entry, line: Some(line), other_files })
 }
 
 fn start_balancer(site: &Site, address: SocketAddr, registry: &Path) -> anyhow::Result<Child> {
@@ -118,35 +122,37 @@ fn start_balancer(site: &Site, address: SocketAddr, registry: &Path) -> anyhow::
     site.balancer("loadbalancer", &address.to_string(), registry, &["--journal", &journal])
 }
 
+/// What a server is started with, and the files with which it is started again if these are others.
+type Prepared = (ServerPlan, Option<PathBuf>);
+
 /// Makes the folders and files of the servers, and says what is in them.
-fn prepare(folder: &Path, scene: &Scene) -> anyhow::Result<(Vec<ServerPlan>, Vec<StockFile>)> {
-    let shared = folder.join("files");
-    let folders: Vec<PathBuf> = if scene.copies_differ {
-        (1..=scene.servers).map(|id| folder.join(format!("files-{id}"))).collect()
-    } else {
-        vec![shared; scene.servers]
+fn prepare(folder: &Path, scene: &Scene) -> anyhow::Result<(Vec<Prepared>, Vec<StockFile>)> {
+    let folders = folders(folder, scene);
+    let prepared = |at: usize| {
+        let (id, processing_time, capacity) = ((at + 1).to_string(), scene.processing_time, scene.capacity);
+        let files = folders[at % folders.len()].clone();
+        let other = scene.copies_differ.then(|| folders[scene.servers + at].clone());
+        (ServerPlan { id, processing_time, capacity, files }, other)
     };
-    let plan = |(at, files): (usize, &PathBuf)| ServerPlan {
-        id: (at + 1).to_string(),
-        processing_time: scene.processing_time,
-        capacity: scene.capacity,
-        files: files.clone(),
-    };
-    let plans = folders.iter().enumerate().map(plan).collect();
     let stock = |number: usize| -> anyhow::Result<StockFile> {
         let name = format!("drill-{number}.bin");
-        let mut digests = Vec::new();
-        let variants = if scene.copies_differ { &folders[..] } else { &folders[..1] };
-        for (variant, folder) in variants.iter().enumerate() {
-            let seed = (number * 1_000 + variant) as u64;
+        let write = |(variant, folder): (usize, &PathBuf)| {
             fs::create_dir_all(folder)?;
-            digests.push(write_file(&folder.join(&name), scene.file_size, seed)?);
-        }
+            write_file(&folder.join(&name), scene.file_size, (number * 1_000 + variant) as u64)
+        };
+        let digests = folders.iter().enumerate().map(write).collect::<Result<_, _>>()?;
         Ok(StockFile { name, digests })
     };
     let stock = (0..scene.files).map(stock).collect::<Result<_, _>>().context("The drill's files cannot be written")?;
     fs::create_dir_all(&folders[0])?;
-    Ok((plans, stock))
+    Ok(((0..scene.servers).map(prepared).collect(), stock))
+}
+
+/// One folder for all, or, where copies differ, two for each server: first those with which they are started, then
+/// those with which they are started again.
+fn folders(folder: &Path, scene: &Scene) -> Vec<PathBuf> {
+    let count = if scene.copies_differ { scene.servers * 2 } else { 1 };
+    (1..=count).map(|number| folder.join(format!("files-{number}"))).collect()
 }
 
 /// Writes random bytes, the same for the same seed, and returns their digest.

@@ -9,7 +9,9 @@
 //! the same id. Then: what was asked, what was seen, and a verdict.
 //!
 //! **When it is wrong.** A drill that finds nothing has shown that this seed, on this machine, found nothing. The
-//! seed repeats the choices, not the moments at which threads meet them.
+//! seed repeats the choices, not the moments at which threads meet them. And a process that is stopped cannot notice
+//! that its lifeline has ended: a drill that is itself ended with `kill -9` in that moment leaves it behind. (Ctrl-C
+//! lets everything go on first.)
 //!
 //! | thread      | role                                     | blocks on                  | what stops it       |
 //! |-------------|------------------------------------------|----------------------------|---------------------|

@@ -19,7 +19,7 @@ pub struct Drill {
 }
 
 /// The drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 8] = [
+pub const DRILLS: [Drill; 9] = [
     Drill { name: "kill", about: "Servers are killed under mixed load; no client notices", scene: kill },
     Drill { name: "stop", about: "Servers are stopped (SIGSTOP) and go on; nothing is lost or doubled", scene: stop },
     Drill { name: "cut-off", about: "Nothing passes between the load balancer and a server", scene: cut_off },
@@ -31,6 +31,11 @@ pub const DRILLS: [Drill; 8] = [
     },
     Drill { name: "crowd", about: "200 clients while servers are killed, stopped and restarted", scene: crowd },
     Drill { name: "downloads", about: "160 files of 4 MB while a server is killed every 0.85 s", scene: downloads },
+    Drill {
+        name: "copies-differ",
+        about: "As downloads, of servers whose files differ: an error, never a mixture",
+        scene: copies_differ,
+    },
     Drill { name: "inserts", about: "1,600 INSERTs while a server is killed every 0.35 s", scene: inserts },
 ];
 
@@ -74,7 +79,7 @@ fn cut_off() -> Scene {
 }
 
 fn slow() -> Scene {
-    let harm = Harm::Slow { delay_ms: 50..=4_000, lasting_ms: 1_000..=4_000, every_ms: 100..=500 };
+    let harm = Harm::Slow { delay_ms: 50..=3_500, lasting_ms: 500..=3_000, every_ms: 200..=600 };
     Scene { lines: true, ..longer(usual(harm)) }
 }
 
@@ -98,6 +103,14 @@ fn downloads() -> Scene {
     let scene = usual(Harm::Kill { every_ms: 850..=850 });
     let load = Load { clients: 4, requests: 40, mix: Mix { files: 1, reads: 0, writes: 0 }, ..scene.load };
     Scene { processing_time: 0.1, capacity: 1, file_size: 4_000_000, load, ..scene }
+}
+
+/// Large files, and hardly a pause between them, so that nearly every kill hits one in its middle.
+fn copies_differ() -> Scene {
+    let harm = Harm::Kill { every_ms: 500..=850 };
+    let scene =
+        Scene { copies_differ: true, files: 2, file_size: 20_000_000, errors: Errors::ButNoMixture, ..downloads() };
+    Scene { processing_time: 0.01, harm, ..scene }
 }
 
 fn inserts() -> Scene {

@@ -15,7 +15,7 @@ pub struct Scene {
     pub files: usize,
     /// The size of each, in bytes.
     pub file_size: usize,
-    /// Whether each server has files of other content under the same names.
+    /// Whether each server has files of other content under the same names, also after it was started again.
     pub copies_differ: bool,
     /// Whether there is a line, which can fail, between the load balancer and each server.
     pub lines: bool,
