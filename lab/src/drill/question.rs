@@ -214,3 +214,42 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(question: &Question, seen: Seen, end: End) -> bool {
+        matches!(question.judge(seen, end), Ok(Told::Done(_)))
+    }
+
+    #[test]
+    fn the_answer_to_another_question_is_none_to_this() {
+        let rows = |token: &str| {
+            let rows = vec![vec![Value::Text(token.into()), Value::Integer(139)]];
+            Seen { head: Some(Head::Rows { columns: Vec::new(), recorded: false }), rows, ..Seen::default() }
+        };
+        let question = Question::Read("a".into());
+        assert!(judged(&question, rows("a"), End::default()));
+        assert!(!judged(&question, rows("b"), End::default()));
+        assert!(!judged(&Question::Write { token: "a".into(), returning: false }, rows("a"), End::default()));
+    }
+
+    #[test]
+    fn a_file_must_be_whole_and_one_that_there_is() {
+        let digest = |bytes: &[u8]| to_hex(&Sha256::digest(bytes));
+        let digests = vec![digest(b"aaaa"), digest(b"bbbb")];
+        let question = Question::File(StockFile { name: "f".into(), digests });
+        let seen = |bytes: &[u8]| {
+            let (mut seen, size) = (Seen::default(), bytes.len() as u64);
+            assert!(seen.head(Head::File { name: "f".into(), size }).is_ok() && seen.data(bytes).is_ok());
+            (seen, End { sha256: Some(digest(bytes)), size: Some(size), ..End::default() })
+        };
+        for (bytes, whole) in [(b"aaaa", true), (b"bbbb", true), (b"aabb", false)] {
+            let (seen, end) = seen(bytes);
+            assert_eq!(judged(&question, seen, end), whole, "{bytes:?}");
+        }
+        let (short, end) = seen(b"aaa");
+        assert!(!judged(&question, short, End { size: Some(4), ..end }));
+    }
+}

@@ -208,3 +208,48 @@ impl Report {
             .with_context(|| format!("{} cannot be written", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::question::Question;
+    use protocol::message::{ErrorCode, Failure};
+
+    fn write(token: &str) -> Question {
+        Question::Write { token: token.to_owned(), returning: false }
+    }
+
+    fn rows(counts: &[(&str, u64)]) -> Rows {
+        counts.iter().map(|(token, count)| ((*token).to_owned(), *count)).collect()
+    }
+
+    #[test]
+    fn lost_doubled_denied_and_foreign_rows_are_found() {
+        let mut tally = Tally::default();
+        tally.done(&write("a"), "1".to_owned(), false);
+        tally.failed(&write("b"), &Failure::definite(ErrorCode::Busy, "No."));
+        tally.unsettled(&write("c"), "nobody knows");
+        for there in [&[("a", 1)][..], &[("a", 1), ("c", 1)]] {
+            assert!(writes(&tally, &rows(there)).good, "{there:?}");
+        }
+        for there in [&[][..], &[("a", 2)], &[("a", 1), ("b", 1)], &[("a", 1), ("c", 2)], &[("a", 1), ("d", 1)]] {
+            assert!(!writes(&tally, &rows(there)).good, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_allowed_as_far_as_the_scene_says() {
+        let good = |tally: &Tally| {
+            [Errors::Never, Errors::OpenPastDeadline, Errors::Open, Errors::ButNoMixture]
+                .map(|allowed| errors(allowed, tally).good)
+        };
+        let mut tally = Tally::default();
+        assert_eq!(good(&tally), [true; 4]);
+        tally.lost(&write("a"), "gone");
+        assert_eq!(good(&tally), [false, true, true, true]);
+        tally.indefinite_early = 1;
+        assert_eq!(good(&tally), [false, false, true, true]);
+        tally.failed(&write("b"), &Failure::definite(ErrorCode::Timeout, "Late."));
+        assert_eq!(good(&tally), [false, false, false, true]);
+    }
+}

@@ -21,7 +21,7 @@ impl Rows {
             [Value::Text(token), Value::Integer(count)] => Ok((token.clone(), count.unsigned_abs())),
             _ => bail!("The table of the drill holds {row:?}"),
         };
-        rows.into_iter().map(understand).collect::<Result<_, _>>().map(Self)
+        rows.into_iter().map(understand).collect()
     }
 
     /// How often this text is there.
@@ -33,5 +33,11 @@ impl Rows {
     /// The texts that are there, and how often.
     pub fn iter(&self) -> impl Iterator<Item = (&String, u64)> {
         self.0.iter().map(|(token, count)| (token, *count))
+    }
+}
+
+impl FromIterator<(String, u64)> for Rows {
+    fn from_iter<I: IntoIterator<Item = (String, u64)>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
     }
 }
