@@ -57,9 +57,15 @@ fn downloads_are_whole_although_servers_are_killed() {
 /// The same of servers whose copies differ: an error, never a mixture.
 #[test]
 fn copies_that_differ_give_an_error_and_never_a_mixture() {
-    let harm = Harm::Kill { every_ms: 250..=400 };
-    let report = drill("copies-differ", |scene| Scene { harm, file_size: 8_000_000, ..with(4, 12)(scene) });
-    assert!(report.seen.errors() > 0, "no kill hit a file in its middle: {}", report.blows.len());
+    // A kill that hits no file in its middle shows nothing, and which it hits is up to chance.
+    for _ in 0..5 {
+        let harm = Harm::Kill { every_ms: 250..=400 };
+        let report = drill("copies-differ", |scene| Scene { harm, ..with(4, 10)(scene) });
+        if report.seen.errors() > 0 {
+            return;
+        }
+    }
+    panic!("no kill hit a file in its middle");
 }
 
 /// Every acknowledged row is there once, although servers are killed.
