@@ -56,9 +56,6 @@ pub const CLOCK_SKEW_MINUTES: u64 = 10;
 /// the gap between two bytes. A client that sends one byte a second is cut off after this time.
 pub const HEADER_TIME: Duration = Duration::from_secs(5);
 
-/// How long a small frame may take to be written to a peer that does not read.
-pub const SEND_TIME: Duration = Duration::from_secs(5);
-
 /// How long an error is given to reach a peer before its connection is closed: what the peer has sent meanwhile
 /// is read and dropped, because closing a socket with unread bytes resets it and may destroy the error in flight.
 pub const LINGER_TIME: Duration = Duration::from_millis(500);

@@ -185,6 +185,9 @@ impl std::fmt::Display for ErrorCode {
     }
 }
 
+/// Longest message of a failure, in characters. Even if each is escaped as six it fits into a header.
+const LONGEST_MESSAGE: usize = 2_000;
+
 /// Header of an `x` frame: the request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -208,7 +211,19 @@ pub struct Failure {
 impl Failure {
     /// A failure that is certain: the request was not carried out.
     pub fn definite(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), definite: true, attempts: 0, server: None, retry_after_ms: None }
+        let message = message.into();
+        Self { code, message, definite: true, attempts: 0, server: None, retry_after_ms: None }.cut()
+    }
+
+    /// The same failure with a message that surely fits into a frame's header: words of others (a parser that echoes
+    /// what it could not read) may be in it.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(LONGEST_MESSAGE) {
+            self.message.truncate(end);
+            self.message.push('…');
+        }
+        self
     }
 
     /// A failure after which nobody here knows whether the request was carried out.

@@ -165,9 +165,10 @@ impl Requester {
 
     /// Looks whether the answer is still wanted, without waiting (but see [`EARLY_FRAME_TIME`]).
     pub(crate) fn lost_interest(&mut self) -> Option<Interrupt> {
-        while self.lost_interest.is_none() && self.early.is_none() {
+        // One frame a look: somebody who sends without end must not keep a statement from noticing its time limit.
+        if self.lost_interest.is_none() && self.early.is_none() {
             match self.connection.pending() {
-                Pending::Nothing => break,
+                Pending::Nothing => {}
                 Pending::Gone => self.lost_interest = Some(Interrupt::Gone),
                 Pending::Bytes => self.read_early_frame(),
             }
@@ -180,7 +181,10 @@ impl Requester {
         let read = self.connection.next(&mut self.header, Phase::Header, Some(soon), EARLY_FRAME_TIME);
         let cancel = match read {
             Ok(Some(prefix)) if prefix.kind != Kind::Cancel => return self.early = Some(prefix),
-            Ok(Some(prefix)) => self.skip_body(&prefix).map(|()| prefix.id == self.current),
+            Ok(Some(prefix)) => {
+                let skipped = self.connection.skip_until(prefix.body_len as usize, soon);
+                skipped.map(|()| prefix.id == self.current)
+            }
             Ok(None) => return self.lost_interest = Some(Interrupt::Gone),
             Err(error) => Err(error),
         };
@@ -207,8 +211,8 @@ impl Requester {
                 return Ok(());
             }
             match self.connection.wait_readable(until) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
+                Ok(true) if !until.has_passed() => {}
+                Ok(_) => return Ok(()),
                 Err(_) => return Err(Interrupt::Gone),
             }
         }

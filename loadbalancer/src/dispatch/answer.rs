@@ -10,6 +10,9 @@ use protocol::{
     message::{ErrorCode, Failure},
 };
 
+/// What a server says of itself, not of the request: it is full, ending, or has lost its database.
+const NOT_NOW: [ErrorCode; 3] = [ErrorCode::Busy, ErrorCode::Draining, ErrorCode::Unavailable];
+
 /// A frame of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
@@ -26,7 +29,7 @@ impl Said {
     #[must_use]
     pub fn not_now(&self) -> Option<&Failure> {
         match self {
-            Self::Failed(failure) if matches!(failure.code, ErrorCode::Busy | ErrorCode::Draining) => Some(failure),
+            Self::Failed(failure) if failure.definite && NOT_NOW.contains(&failure.code) => Some(failure),
             _ => None,
         }
     }

@@ -34,7 +34,7 @@ use protocol::{
     id::IdSource,
     limits::RELAY_BLOCK,
     message::{ErrorCode, Failure},
-    wire::{Connection, WireError},
+    wire::{Connection, Pending, WireError},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -152,7 +152,11 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
 /// No other server is up: the same one is asked again, but not at once.
 fn pause(failure: &Failure, client: &Connection) {
     let asked_for = failure.retry_after_ms.map_or(LEAST_PAUSE, Duration::from_millis);
-    let _client_spoke = client.wait_readable(Deadline::after(asked_for.clamp(LEAST_PAUSE, MOST_PAUSE)));
+    let until = Deadline::after(asked_for.clamp(LEAST_PAUSE, MOST_PAUSE));
+    // A client that goes ends the pause; one that has sent its next request already cannot be watched.
+    if client.wait_readable(until).is_ok_and(|spoke| spoke) && client.pending() == Pending::Bytes {
+        std::thread::park_timeout(until.remaining());
+    }
 }
 
 /// Takes a server, waiting for one with an eye on the client, and tells why this one.

@@ -10,7 +10,7 @@ use super::{
     Context,
     request::{Request, What},
     story::Story,
-    transfer::{Differs, Transfer},
+    transfer::Differs,
     watch::{self, Next},
 };
 use crate::{
@@ -148,10 +148,10 @@ impl<'a> Passage<'a> {
             match next {
                 Next::Frame(prefix) => {
                     self.unread = prefix.body_len as usize;
-                    if prefix.id == self.tag {
+                    if prefix.id == self.tag || self.is_refused_at_the_door(&prefix) {
                         return Ok(prefix);
                     }
-                    self.drop_foreign(prefix.id)?;
+                    self.drop_foreign(prefix.id, deadline)?;
                 }
                 Next::Silence => return Err(Broken::Silence),
                 Next::Withdrawn => return Err(Broken::Withdrawn),
@@ -176,10 +176,16 @@ impl<'a> Passage<'a> {
         self.next_frame(header, Deadline::after(gap))
     }
 
-    fn drop_foreign(&mut self, id: RequestId) -> Result<(), Broken> {
+    /// A server that cannot serve the connection says so before it has read a request, under no request's id.
+    fn is_refused_at_the_door(&self, prefix: &Prefix) -> bool {
+        let nothing_yet = self.held.is_empty() && self.story.passed == 0;
+        nothing_yet && prefix.kind == Kind::Error && prefix.id == RequestId::NONE
+    }
+
+    fn drop_foreign(&mut self, id: RequestId, deadline: Deadline) -> Result<(), Broken> {
         let server = &self.lease.server().id;
         self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id });
-        let skipped = self.link.skip_body(std::mem::take(&mut self.unread));
+        let skipped = self.link.skip_until(std::mem::take(&mut self.unread), deadline);
         skipped.map_err(|error| Broken::Server(error.to_string()))
     }
 
@@ -206,7 +212,7 @@ impl<'a> Passage<'a> {
     /// The head says what follows; the client may have it already, from another server.
     fn pass_head(&mut self, prefix: &Prefix, header: &[u8]) -> Result<(), Broken> {
         let head: Head = self.understand(prefix, header)?;
-        self.recorded = matches!(head, Head::Rows { recorded: true, .. });
+        self.recorded = matches!(head, Head::Rows { recorded: true, .. } | Head::Changed { .. });
         if self.story.transfer.head(&head)? {
             return self.hold(prefix, header);
         }
@@ -298,7 +304,7 @@ impl<'a> Passage<'a> {
     /// If the client does not take them.
     pub fn save_what_is_whole(&mut self) -> Result<bool, WireError> {
         if self.story.passed == 0 {
-            self.story.transfer = Transfer::default();
+            self.story.transfer = Story::beginning(self.request);
             return Ok(false);
         }
         self.give_held()?;
@@ -322,14 +328,23 @@ impl<'a> Passage<'a> {
     /// The server would not. What it is doing instead is not known: it is asked before it gets anything again.
     pub fn refused(self) {
         let server = Arc::clone(self.lease.server());
-        server.keep(self.link);
+        if self.unread == 0 {
+            server.keep(self.link);
+        }
         drop(self.lease);
     }
 
-    /// Frees the server's place and keeps the connection to it. Returns the client.
+    /// Whether the client is owed the rest of a chunk, into which no other frame may fall.
+    pub fn owes(&self) -> bool {
+        self.story.transfer.owed() > 0
+    }
+
+    /// Frees the server's place and keeps the connection to it, if it is read to the end. Returns the client.
     pub fn server_is_done(self, ended: Ended) -> &'a mut Connection {
         let server = Arc::clone(self.lease.server());
-        server.keep(self.link);
+        if self.unread == 0 {
+            server.keep(self.link);
+        }
         self.lease.finish(ended);
         self.client
     }

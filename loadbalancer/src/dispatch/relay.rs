@@ -101,6 +101,15 @@ fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut 
             passage.begun();
             first = false;
         }
+        if said != Said::Part && passage.owes() {
+            return match said {
+                Said::Failed(failure) => {
+                    passage.server_is_done(Ended::Answered);
+                    Attempt::Refused(failure)
+                }
+                _ => broken_off(passage, Broken::Server("its answer ended in the middle of a chunk".to_owned())),
+            };
+        }
         if let Err(broken) = passage.pass_frame(&prefix, &header) {
             return broken_off(passage, broken);
         }

@@ -54,12 +54,19 @@ impl Story {
         Self {
             attempts: 0,
             wanted: Wanted::default(),
-            doubt: false,
+            // Whoever repeats a request does not know what became of it.
+            doubt: request.what == What::Query && request.prefix.repeated() && !request.prefix.read_only(),
             slow: 0,
             passed: 0,
-            transfer: Transfer::default(),
+            transfer: Self::beginning(request),
             deadline: request.deadline,
         }
+    }
+
+    /// The passage of a file before the client has got anything by this request.
+    #[must_use]
+    pub fn beginning(request: &Request) -> Transfer {
+        request.file.as_ref().map_or_else(Transfer::default, |file| Transfer::from(file.offset, file.sha256.clone()))
     }
 
     /// Whether the client has a part of a file already, so that the next server must go on with just that.
@@ -124,7 +131,7 @@ impl Story {
     /// What the client is told in the end.
     #[must_use]
     pub fn ended(&self, failure: Failure, server: Option<&Arc<Server>>) -> Failure {
-        let failure = if self.doubt { retry::in_doubt(failure) } else { failure };
+        let failure = if self.doubt { retry::in_doubt(failure) } else { failure }.cut();
         let server = failure.server.or_else(|| server.map(|server| server.id.clone()));
         Failure { attempts: self.attempts, server, ..failure }
     }

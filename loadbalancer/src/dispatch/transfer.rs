@@ -49,6 +49,12 @@ struct OpenChunk {
 pub struct Differs;
 
 impl Transfer {
+    /// A passage that begins at this byte, because the client has those before, with this digest.
+    #[must_use]
+    pub fn from(offset: u64, digest: Option<String>) -> Self {
+        Self { whole: offset, digest, ..Self::default() }
+    }
+
     /// Whether the client has been told anything of this file.
     #[must_use]
     pub fn has_begun(&self) -> bool {
@@ -107,11 +113,6 @@ impl Transfer {
             self.whole += chunk.len as u64;
             self.digest = self.open.take().map(|chunk| chunk.sha256);
         }
-    }
-
-    /// The rest of the chunk in passing is void: the client was given zeros for it, and will be told.
-    pub fn give_up(&mut self) {
-        self.open = None;
     }
 }
 

@@ -45,9 +45,10 @@ impl Handler for Lab {
         events.emit(|| Event::ClientConnected { peer });
         match self.requests(visit, &mut client) {
             Ok(Left::Client) => events.emit(|| Event::ClientLeft { peer }),
-            Ok(Left::Sent(id)) => {
+            Ok(Left::Sent { id, repeated }) => {
                 events.emit(|| Event::ClientLeft { peer });
-                client.close_with(id, &Failure::definite(ErrorCode::Draining, "The load balancer is ending."));
+                let failure = Failure::definite(ErrorCode::Draining, "The load balancer is ending.");
+                client.close_with(id, &Failure { definite: !repeated, ..failure });
             }
             Err(error) => {
                 events.emit(|| Event::ClientFailed { peer, why: error.to_string() });
@@ -80,7 +81,12 @@ enum Left {
     /// It has closed the connection.
     Client,
     /// The program is ending: this request is refused, or any that the client may be sending.
-    Sent(RequestId),
+    Sent {
+        /// The request.
+        id: RequestId,
+        /// Whether it was sent before, so that it may have been carried out.
+        repeated: bool,
+    },
 }
 
 impl Lab {
@@ -92,7 +98,7 @@ impl Lab {
             // From here on a drain leaves the connection alone; before, it may have ended the reading side.
             let Some(prefix) = next else { return Ok(Left::Client) };
             if visit.draining() {
-                return Ok(Left::Sent(prefix.id));
+                return Ok(Left::Sent { id: prefix.id, repeated: prefix.repeated() });
             }
             match receive(client, prefix, &mut header, self.request_timeout)? {
                 Incoming::LateCancel => {}

@@ -130,13 +130,15 @@ impl Speaker {
     fn meet(&mut self) -> Result<(Control, Arc<Server>), Stranger> {
         let mut control = Control::connect(self.entry.control, CONTROL_TIME).map_err(Stranger::from)?;
         let identity = control.identify(CONTROL_TIME).map_err(Stranger::from)?;
-        disagreement(&self.entry, &identity).map_or(Ok(()), |why| Err(Stranger { why, nobody_listens: false }))?;
         let pool = &self.membership.pool;
+        let agreed = disagreement(&self.entry, &identity).map_or(Ok(()), Err).and_then(|()| pool.admit(&identity));
+        agreed.map_err(|why| Stranger { why, nobody_listens: false })?;
+        let serving = control.heartbeat(CONTROL_TIME).map_err(Stranger::from)?.active;
         let server = match self.server.take() {
             Some(known) if known.incarnation == identity.incarnation => known,
             other => {
                 other.into_iter().for_each(|old| pool.leave(&old));
-                pool.join(&identity, self.ask.clone())
+                pool.join(&identity, serving, self.ask.clone())
             }
         };
         self.server = Some(Arc::clone(&server));

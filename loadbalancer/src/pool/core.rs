@@ -169,18 +169,23 @@ impl Core {
 
     // ------------------------------------------------------------------------------------------- the servers
 
-    /// A server joins; it is up and idle.
+    /// A server joins that is serving this many requests of others (a load balancer that was here before); without
+    /// any it is up and idle, else in doubt until it has said that it is free.
     pub fn join(
         &mut self,
         processing_time: Duration,
         capacity: u32,
         database: Option<Arc<str>>,
+        serving: u32,
     ) -> (ServerKey, Vec<Grant>) {
         self.last_key += 1;
         let key = ServerKey(self.last_key);
-        let seen = Candidate { key, processing_time, capacity: capacity.max(1), active: 0, last_chosen: 0 };
+        let capacity = capacity.max(1);
+        let doubtful = serving.min(capacity);
+        let state = if doubtful > 0 { State::Doubtful } else { State::Up };
+        let seen = Candidate { key, processing_time, capacity, active: doubtful, last_chosen: 0 };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
-        self.slots.insert(at, Slot { seen, database, state: State::Up, doubtful: 0, doubts: 0 });
+        self.slots.insert(at, Slot { seen, database, state, doubtful, doubts: 0 });
         self.servers_changed();
         (key, self.serve_waiting())
     }
@@ -229,8 +234,9 @@ impl Core {
         if slot.state == State::Up {
             return (false, Vec::new());
         }
-        let certain = slot.seen.active - slot.doubtful;
-        let still = slot.doubtful.min(serving.saturating_sub(certain));
+        // It may be serving requests that we hold for certain, and not yet have begun with others: which it counts cannot
+        // be told. It gets nothing new, so it comes down to what is certain soon.
+        let still = slot.doubtful.min(serving);
         slot.seen.active -= slot.doubtful - still;
         slot.doubtful = still;
         slot.state = if still > 0 { State::Doubtful } else { State::Up };

@@ -48,6 +48,8 @@ struct Inner {
     core: Core,
     members: HashMap<ServerKey, Arc<Server>>,
     waiters: HashMap<Ticket, Sender<(Arc<Server>, Decision)>>,
+    /// The database that all servers share, once one has joined.
+    database: Option<Arc<str>>,
 }
 
 /// What taking a server leads to.
@@ -76,7 +78,7 @@ impl Pool {
     pub fn new(policy: Name, max_queue: usize, events: Events) -> Arc<Self> {
         let mut core = Core::new(policy, max_queue);
         core.collect_evidence(events.wanted());
-        let inner = Inner { core, members: HashMap::new(), waiters: HashMap::new() };
+        let inner = Inner { core, members: HashMap::new(), waiters: HashMap::new(), database: None };
         Arc::new(Self { inner: Mutex::new(inner), events })
     }
 
@@ -153,12 +155,29 @@ impl Pool {
 
     // ------------------------------------------------------------------------------------------- the servers
 
-    /// A server has said who it is: it joins, and gets requests from now on.
-    pub fn join(&self, identity: &Identity, ask: Sender<()>) -> Arc<Server> {
+    /// Whether a server with this identity may join: all servers share one database. The first one's is remembered
+    /// for good, because a statement that may have been carried out there must not be repeated anywhere else.
+    ///
+    /// # Errors
+    /// A sentence, if its database is another one.
+    pub fn admit(&self, identity: &Identity) -> Result<(), String> {
+        let Some(database) = identity.database.as_deref() else { return Ok(()) };
+        let mut inner = self.inner.lock();
+        let known = inner.database.get_or_insert_with(|| Arc::from(database));
+        if **known == *database {
+            return Ok(());
+        }
+        Err("its database is not the one that the other servers share. If you replaced the database, start the load \
+             balancer again."
+            .to_owned())
+    }
+
+    /// A server has said who it is, and that it is serving so many requests: it joins, and gets requests from now on.
+    pub fn join(&self, identity: &Identity, serving: u32, ask: Sender<()>) -> Arc<Server> {
         let processing_time = Duration::try_from_secs_f64(identity.processing_time).unwrap_or_default();
         let server = self.change(|inner| {
             let database = identity.database.as_deref().map(Arc::from);
-            let (key, grants) = inner.core.join(processing_time, identity.capacity, database);
+            let (key, grants) = inner.core.join(processing_time, identity.capacity, database, serving);
             let server = Arc::new(Server::new(key, identity, processing_time, ask));
             inner.members.insert(key, Arc::clone(&server));
             (server, grants)

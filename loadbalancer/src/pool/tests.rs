@@ -26,7 +26,7 @@ fn pool() -> Arc<Pool> {
 }
 
 fn join(pool: &Pool, id: &str, time: f64, capacity: u32) -> Arc<Server> {
-    pool.join(&identity(id, time, capacity), bounded(1).0)
+    pool.join(&identity(id, time, capacity), 0, bounded(1).0)
 }
 
 /// Takes a server, waiting until the deadline.

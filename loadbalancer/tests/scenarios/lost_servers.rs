@@ -2,7 +2,7 @@
 //! are those of the table in `dispatch/retry.rs`.
 
 use crate::kit::{Answer, Ask, FakeServer, Lab, Plan, Script, echo};
-use loadbalancer::dispatch::retry::MAX_ATTEMPTS;
+use loadbalancer::{dispatch::retry::MAX_ATTEMPTS, event::Event};
 use protocol::{
     frame::{Kind, Prefix},
     message::{ErrorCode, Failure},
@@ -191,21 +191,25 @@ fn rows_are_never_joined() {
 }
 
 /// Where outcomes are recorded, a statement is repeated at another server of the same database, under its own id and
-/// marked as a repeat; never at one of another database.
+/// marked as a repeat. A server of another database is not even admitted, whoever comes first.
 #[test]
 fn a_statement_is_repeated_in_its_own_database() {
     let lab = Lab::new(&[]);
     let plan = |id: &str, time, database: &str| Plan { time, database: Some(database.to_owned()), ..Plan::new(id) };
     let _lost = lab.planned(plan("lost", 0.0, "ours"), hangs_up());
-    let other = lab.planned(plan("other", 0.1, "theirs"), echo());
+    lab.until_state("lost", "idle");
     let repeats: Script = Arc::new(|ask: &mut Ask<'_>| {
         let body = format!("{} {} repeated={}", ask.text, ask.request, ask.prefix.repeated());
         ask.answer(body.as_bytes());
     });
     let _same = lab.planned(plan("same", 0.2, "ours"), repeats);
-    for id in ["lost", "other", "same"] {
-        lab.until_state(id, "idle");
-    }
+    lab.until_state("same", "idle");
+    let other = FakeServer::start(plan("other", 0.1, "theirs"), echo());
+    lab.registry.register(other.entry()).unwrap();
+    lab.until_event(
+        "the stranger",
+        |event| matches!(event, Event::ServerNotBelieved { server, .. } if server == "other"),
+    );
     let mut client = lab.client();
     let id = client.sql("INSERT");
     let text = client.answer(id).text().to_string();

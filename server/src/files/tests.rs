@@ -19,7 +19,7 @@ fn room() -> (tempfile::TempDir, FileRoom) {
 
 fn code(room: &FileRoom, name: &str) -> ErrorCode {
     let failure = room.open(name).map(|_| ()).expect_err(name).failure();
-    assert!(failure.definite && failure.message.ends_with(['.', '!']), "{name:?}: {}", failure.message);
+    assert!(failure.definite && failure.message.ends_with(['.', '!', '…']), "{name:?}: {}", failure.message);
     assert!(!failure.message.contains("/tmp") && !failure.message.contains('\u{1b}'), "{failure:?}");
     failure.code
 }

@@ -183,13 +183,14 @@ impl Sqlite {
         work: impl FnOnce(&Conn) -> Result<T, SqlError>,
     ) -> Result<T, SqlError> {
         let mut writer = self.wait_for_writer(watch)?;
-        let conn = match &mut *writer {
-            Some(conn) => self.place.check().map(|()| &*conn),
-            empty => self.place.open(Mode::Writes).map(|conn| &*empty.insert(conn)),
+        // Out of its place while it works: if the work panics the connection is closed, and no transaction stays open.
+        let conn = match writer.take() {
+            Some(conn) => self.place.check().map(|()| conn),
+            None => self.place.open(Mode::Writes),
         }?;
-        let result = work(conn);
-        if result.as_ref().is_err_and(SqlError::spoils_the_connection) {
-            *writer = None;
+        let result = work(&conn);
+        if !result.as_ref().is_err_and(SqlError::spoils_the_connection) {
+            *writer = Some(conn);
         }
         result
     }

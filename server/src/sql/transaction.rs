@@ -134,7 +134,9 @@ fn vacuum_or(error: SqlError) -> SqlError {
 fn commit(conn: &Conn) -> Result<(), SqlError> {
     let Err(error) = conn.ours("COMMIT") else { return Ok(()) };
     let error = conn.explain(error);
-    roll_back(conn)?;
+    if let Err(SqlError::Unavailable(words)) = roll_back(conn) {
+        return Err(SqlError::Unsure(words));
+    }
     Err(match error {
         SqlError::Unavailable(words) | SqlError::Damaged(words) => SqlError::Unsure(words),
         // A deferred constraint, or a lock that somebody holds: SQLite has not begun to write.
