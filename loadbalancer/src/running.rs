@@ -28,7 +28,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// How long requests in hand may take to finish after the first Ctrl-C, before they are given up.
@@ -185,10 +185,16 @@ fn listen(name: &str, telling: &Sender<Infallible>, work: impl FnOnce() + Send +
     }
 }
 
+/// A journal of its own for each run: seconds since 1970 and the number of this process.
+fn name_of_this_run() -> String {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("loadbalancer-{seconds}-{}/journal.jsonl", std::process::id())
+}
+
 /// The journal; one that cannot be made is said, and done without.
 fn open_journal(config: &Config, registry: &Path) -> Option<Journal> {
     let beside = registry.parent().unwrap_or(Path::new("."));
-    let path = config.journal.clone().unwrap_or_else(|| beside.join("runs/latest/journal.jsonl"));
+    let path = config.journal.clone().unwrap_or_else(|| beside.join("runs").join(name_of_this_run()));
     let journal = Journal::create(&path, journal::MAX_BYTES);
     journal.inspect_err(|error| warn!("No journal: {} cannot be written ({error}).", path.display())).ok()
 }
