@@ -39,7 +39,7 @@ pub use running::LoadBalancer;
 
 use crate::config::Config;
 use anyhow::Context as _;
-use protocol::{flags::run_parsed, lifeline, output::warn, stop::Stop};
+use protocol::{descriptors, flags::run_parsed, lifeline, output::warn, stop::Stop};
 use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
 
 /// How long requests in hand may take to finish when the parent process is gone.
@@ -60,6 +60,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn serve(config: &Config) -> anyhow::Result<()> {
     config.quiet.apply();
     let stop = Stop::on_signals().context("Signals cannot be handled")?;
+    descriptors::allow_all();
     hold_lifeline(config, &stop)?;
     let balancer = LoadBalancer::start(config)?;
     stop.wait();

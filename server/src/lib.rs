@@ -79,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(arguments: &Arguments, config: &Config) -> Result<(), String> {
+    protocol::descriptors::allow_all();
     let stop = Stop::on_signals().map_err(|e| format!("The signals of the process cannot be listened to: {e}."))?;
     if let Some(parent) = arguments.lifeline() {
         let stop = stop.clone();

@@ -35,7 +35,7 @@ const END_TIME: Duration = Duration::from_secs(2);
 pub fn run(plan: Plan, stop: &Stop, timeline: Option<&Timeline>) -> io::Result<Report> {
     let shared =
         Arc::new(Shared { progress: Progress::default(), stop: stop.clone(), cut_off: AtomicBool::new(false), plan });
-    allow_connections();
+    protocol::descriptors::allow_all();
     let (tallies, results) = unbounded();
     let (ready, prepared) = unbounded();
     let mut cuts = Vec::new();
@@ -110,16 +110,5 @@ fn gather(shared: &Shared, results: &Receiver<Tally>, cuts: &[Cut], start: Insta
                 cuts.iter().for_each(Cut::cut);
             }
         }
-    }
-}
-
-/// Raises the number of sockets that this process may have to what it is allowed to: the usual 1,024 are few.
-fn allow_connections() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-        // Without it, clients that get no socket say so.
-        let _as_it_was = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
 }
