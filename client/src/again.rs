@@ -17,6 +17,14 @@ const SAME: &str = "THE SAME STATEMENT";
 /// What to type in a POSIX shell to ask again for the outcome of this request.
 #[must_use]
 pub fn command(link: &Link, id: RequestId, statement: &str) -> String {
+    // Where cargo has built the program it is not in the shell's path.
+    let built_here =
+        std::env::current_exe().is_ok_and(|path| path.components().any(|part| part.as_os_str() == "target"));
+    let program = if built_here { "cargo run -q -p client --" } else { "client" };
+    format!("{program} {}", arguments(link, id, statement))
+}
+
+fn arguments(link: &Link, id: RequestId, statement: &str) -> String {
     let copied = |c: char| c == '\n' || c == '\t' || !c.is_control();
     let fits = statement.len() <= LONGEST && statement.chars().all(copied);
     let statement = if fits { statement } else { SAME };
@@ -24,7 +32,7 @@ pub fn command(link: &Link, id: RequestId, statement: &str) -> String {
     let balancer = if link.balancer == usual { String::new() } else { format!("--balancer {} ", link.balancer) };
     // What begins with a dash, such as a comment of SQL, would be taken for an option.
     let dashes = if link.client.starts_with('-') || statement.starts_with('-') { "-- " } else { "" };
-    format!("client --request-id {id} {balancer}{dashes}{} {}", quoted(&link.client), quoted(statement))
+    format!("--request-id {id} {balancer}{dashes}{} {}", quoted(&link.client), quoted(statement))
 }
 
 /// The text as one word of a POSIX shell.
@@ -51,10 +59,10 @@ mod tests {
     fn the_command_can_be_copied() {
         let id = RequestId { client: 1, sequence: 2 };
         assert_eq!(
-            command(&link("2", 5050), id, "INSERT INTO T VALUES ('it''s')"),
-            r"client --request-id 0000000000000001-0000000000000002 2 'INSERT INTO T VALUES ('\''it'\'''\''s'\'')'"
+            arguments(&link("2", 5050), id, "INSERT INTO T VALUES ('it''s')"),
+            r"--request-id 0000000000000001-0000000000000002 2 'INSERT INTO T VALUES ('\''it'\'''\''s'\'')'"
         );
-        let elsewhere = command(&link("zoë's", 7000), id, "x");
+        let elsewhere = arguments(&link("zoë's", 7000), id, "x");
         assert!(elsewhere.ends_with(r"0002 --balancer 127.0.0.1:7000 'zoë'\''s' x"), "{elsewhere}");
     }
 
@@ -62,9 +70,9 @@ mod tests {
     fn what_cannot_be_copied_is_left_to_the_user() {
         let id = RequestId::NONE;
         for statement in ["SELECT '\u{1b}[2J'", &"x".repeat(LONGEST + 1)] {
-            assert!(command(&link("2", 5050), id, statement).ends_with(" 2 'THE SAME STATEMENT'"));
+            assert!(arguments(&link("2", 5050), id, statement).ends_with(" 2 'THE SAME STATEMENT'"));
         }
-        assert!(command(&link("2", 5050), id, "SELECT\n1").ends_with("'SELECT\n1'"));
-        assert!(command(&link("2", 5050), id, "-- why\nSELECT 1").ends_with(" -- 2 '-- why\nSELECT 1'"));
+        assert!(arguments(&link("2", 5050), id, "SELECT\n1").ends_with("'SELECT\n1'"));
+        assert!(arguments(&link("2", 5050), id, "-- why\nSELECT 1").ends_with(" -- 2 '-- why\nSELECT 1'"));
     }
 }

@@ -94,6 +94,9 @@ impl<'a> Display<'a> {
 
     /// People see the reasons only where there are any; programs find the same columns each time.
     fn servers(&mut self, servers: Vec<ServerStatus>) -> io::Result<()> {
+        if servers.is_empty() && !self.for_programs {
+            return writeln!(self.voice.page(), "No servers: the load balancer knows of none.");
+        }
         let reasons = self.for_programs || servers.iter().any(|server| server.reason.is_some());
         let columns = if reasons { &SERVER_COLUMNS[..] } else { &SERVER_COLUMNS[..SERVER_COLUMNS.len() - 1] };
         let page = self.voice.page();

@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> &str {
 
 /// The arguments of the command that the error names, as a shell would split them.
 fn copied(error: &str) -> Vec<String> {
-    let line = error.lines().find_map(|line| line.trim().strip_prefix("client ")).unwrap();
+    let line = error.lines().find_map(|line| line.trim().strip_prefix("cargo run -q -p client -- ")).unwrap();
     let shell = Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
     text(&shell.stdout).lines().map(str::to_owned).collect()
 }
@@ -65,7 +65,7 @@ fn only_the_recorded_outcome_settles_a_repeat() {
     };
     let (status, told) = said("busy", true);
     assert_eq!(status, Some(3), "busy says nothing about the first time: {told}");
-    assert!(told.contains(&format!("client --request-id {ID} ")), "{told}");
+    assert!(told.contains(&format!("client -- --request-id {ID} ")), "{told}");
     assert_eq!(said("sql-error", true).0, Some(1));
     let (status, told) = said("expired", false);
     assert!(status == Some(3) && told.contains("only the data can tell") && !told.contains("--request-id"), "{told}");

@@ -1,6 +1,6 @@
 //! A place in the queue.
 //!
-//! Like a [`Lease`](super::Lease) it gives itself back: dropping it leaves the queue, and a server that came in that
+//! Like a [`Lease`] it gives itself back: dropping it leaves the queue, and a server that came in that
 //! very moment goes to the next. So no way out of a wait can lose a server.
 
 use super::{Decision, Found, Lease, Pool, Server, Wanted, core::Ticket};
