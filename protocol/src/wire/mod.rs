@@ -11,6 +11,7 @@ mod error;
 mod pace;
 mod writing;
 mod carry;
+mod vanished;
 mod readiness;
 mod header;
 
@@ -60,6 +61,7 @@ impl Connection {
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let peer = stream.peer_addr().map_err(|e| WireError::broken(unknown, Phase::Connect, e))?;
         stream.set_nodelay(true).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
+        vanished::notice(&stream).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
         let buffer = vec![0; BUFFER].into_boxed_slice();
         let (read_timeout, write_timeout, patience) = (None, None, BLOCK_TIME);
         Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout, write_timeout, patience })
