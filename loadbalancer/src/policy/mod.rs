@@ -14,6 +14,9 @@
 
 pub mod power;
 pub mod round_robin;
+pub mod options;
+
+pub use options::Options;
 
 use std::{fmt, time::Duration};
 
@@ -21,19 +24,95 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerKey(pub u64);
 
+/// The capacity of a server that takes as many requests as come.
+pub const UNLIMITED: u32 = u32::MAX;
+
 /// A server as a policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its name.
     pub key: ServerKey,
+    /// Where it stands in the list last given to [`Policy::servers_changed`]: what a policy knows of each server can
+    /// be kept in a list of its own and found with this.
+    pub place: usize,
+    /// A number that is its own as long as its id is, also after a restart: see [`number_of`].
+    pub number: u64,
     /// What it spends on a request; less is stronger.
     pub processing_time: Duration,
-    /// How many requests it may hold at once.
+    /// How many requests it may hold at once; [`UNLIMITED`] if as many as come.
     pub capacity: u32,
     /// How many it holds now.
     pub active: u32,
+    /// The weight that a person gave it, 1 to 256.
+    pub weight: Option<u32>,
     /// A count that rises with every choice the pool makes: when this server was chosen last, 0 if never.
     pub last_chosen: u64,
+}
+
+/// The number of a server, from its id: its digits if it has any ("S5" is 5, as in the coursework, where servers are
+/// numbers), else a hash of the id. Two ids may have the same number; then order of joining decides.
+#[must_use]
+pub fn number_of(id: &str) -> u64 {
+    let digits: String = id.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
+}
+
+/// What a policy is told beside the candidates: it has no clock and no dice of its own.
+#[derive(Debug)]
+pub struct Circumstances<'a> {
+    /// The hash of what `--hash-key` names: requests of the same key belong together.
+    pub key: u64,
+    /// The time since the pool began.
+    pub now: Duration,
+    /// How many requests all servers that are up hold together.
+    pub in_hand: u64,
+    /// How many servers are up. The candidates are those of them that have spare capacity.
+    pub servers_up: usize,
+    /// Dice. Their seed is told when the load balancer starts, and can be given.
+    pub random: &'a mut fastrand::Rng,
+}
+
+/// What a policy chose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// Which candidate. An index that is too large counts as the last.
+    pub index: usize,
+    /// What beside the candidates led to it.
+    pub how: How,
+}
+
+impl Choice {
+    /// A choice that follows from the candidates alone.
+    #[must_use]
+    pub fn plain(index: usize) -> Self {
+        Self { index, how: How::Plain }
+    }
+}
+
+/// What beside the candidates led to a choice: the evidence that cannot be seen in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum How {
+    /// Nothing.
+    Plain,
+    /// Candidates were drawn at random, by index.
+    Drawn {
+        /// The first one drawn.
+        first: u32,
+        /// The second one, if two were drawn.
+        second: Option<u32>,
+        /// Among how many.
+        of: u32,
+    },
+    /// The key's place on a ring of hashes.
+    Ring {
+        /// The key's place.
+        key: u64,
+        /// The place of the server's point that was taken.
+        point: u64,
+        /// How many servers the key passed by because they were full.
+        passed: u32,
+    },
 }
 
 /// How a request ended, as far as a policy cares.
@@ -43,7 +122,7 @@ pub enum Ended {
     Answered,
     /// The server was lost, too slow, or refused.
     Failed,
-    /// The client took the request back.
+    /// The client took the request back, or another server was faster.
     Cancelled,
 }
 
@@ -52,20 +131,27 @@ pub trait Policy: Send + fmt::Debug {
     /// The name it is selected by.
     fn name(&self) -> Name;
 
-    /// Chooses one of the candidates, by index.
+    /// Chooses one of the candidates.
     ///
     /// The candidates are never empty, and always in the order of the pool: strongest first, then by the order of
-    /// joining. An index that is too large counts as the last.
-    fn choose(&mut self, candidates: &[Candidate]) -> usize;
+    /// joining.
+    fn choose(&mut self, candidates: &[Candidate], circumstances: &mut Circumstances<'_>) -> Choice;
 
-    /// The servers of the pool are now these (joined, left, went down, came back), in the order of the pool.
-    fn servers_changed(&mut self, _servers: &[Candidate]) {}
+    /// What the policy compares servers by, as it is before it chooses: less is better. `None` if it compares nothing.
+    /// For people and experiments; asked for only when somebody listens.
+    fn score(&self, _candidate: &Candidate, _circumstances: &Circumstances<'_>) -> Option<f64> {
+        None
+    }
+
+    /// The servers of the pool are now these (joined, left, got another weight or capacity), in the order of the pool,
+    /// whether they are up or not.
+    fn servers_changed(&mut self, _servers: &[Candidate], _now: Duration) {}
 
     /// A request was given to this server.
-    fn request_started(&mut self, _server: ServerKey) {}
+    fn request_started(&mut self, _server: &Candidate, _now: Duration) {}
 
     /// A request that this server had is over, after this time.
-    fn request_finished(&mut self, _server: ServerKey, _ended: Ended, _took: Duration) {}
+    fn request_finished(&mut self, _server: &Candidate, _ended: Ended, _took: Duration, _now: Duration) {}
 }
 
 /// The policies, by name.
@@ -82,7 +168,7 @@ pub enum Name {
 impl Name {
     /// A new policy of this name.
     #[must_use]
-    pub fn build(self) -> Box<dyn Policy> {
+    pub fn build(self, _options: &Options) -> Box<dyn Policy> {
         match self {
             Self::Power => Box::new(power::Power),
             Self::RoundRobin => Box::new(round_robin::RoundRobin::default()),
@@ -105,13 +191,26 @@ pub(crate) mod scenario {
 
     use super::*;
 
+    /// Circumstances in which nothing matters but the candidates, at time zero, with dice of this seed.
+    pub fn calm(random: &mut fastrand::Rng) -> Circumstances<'_> {
+        Circumstances { key: 0, now: Duration::ZERO, in_hand: 0, servers_up: 0, random }
+    }
+
+    /// What a policy chooses of these in such circumstances.
+    pub fn choice(policy: &mut dyn Policy, candidates: &[Candidate]) -> usize {
+        policy.choose(candidates, &mut calm(&mut fastrand::Rng::with_seed(1))).index
+    }
+
     /// Idle servers of capacity 1 with these processing times in milliseconds, keys 1, 2, 3 …
     pub fn idle(times_ms: &[u64]) -> Vec<Candidate> {
         let server = |(at, ms): (usize, &u64)| Candidate {
             key: ServerKey(at as u64 + 1),
+            place: at,
+            number: at as u64 + 1,
             processing_time: Duration::from_millis(*ms),
             capacity: 1,
             active: 0,
+            weight: None,
             last_chosen: 0,
         };
         times_ms.iter().enumerate().map(server).collect()
@@ -120,7 +219,7 @@ pub(crate) mod scenario {
     /// The keys a policy picks when each request is over before the next one comes.
     pub fn picks(policy: &mut dyn Policy, servers: &mut [Candidate], n: u64) -> Vec<u64> {
         let mut pick = |count: u64| {
-            let at = policy.choose(servers);
+            let at = choice(policy, servers);
             servers[at].last_chosen = count;
             servers[at].key.0
         };

@@ -19,7 +19,7 @@
 //! **Production.** Weighted policies do the same for shares (nginx `weight`, HAProxy `weight`); "first" in HAProxy
 //! (`balance first`) fills servers in order like this one, in order to be able to switch the last ones off.
 
-use super::{Candidate, Name, Policy};
+use super::{Candidate, Choice, Circumstances, Name, Policy};
 use std::cmp::Reverse;
 
 /// The policy `power`. It needs no memory of its own: the pool tells when each server was chosen last.
@@ -31,9 +31,13 @@ impl Policy for Power {
         Name::Power
     }
 
-    fn choose(&mut self, candidates: &[Candidate]) -> usize {
+    fn choose(&mut self, candidates: &[Candidate], _circumstances: &mut Circumstances<'_>) -> Choice {
         let order = |(at, server): &(usize, &Candidate)| Reverse((server.processing_time, server.last_chosen, *at));
-        candidates.iter().enumerate().max_by_key(order).map_or(0, |(at, _)| at)
+        Choice::plain(candidates.iter().enumerate().max_by_key(order).map_or(0, |(at, _)| at))
+    }
+
+    fn score(&self, candidate: &Candidate, _circumstances: &Circumstances<'_>) -> Option<f64> {
+        Some(candidate.processing_time.as_secs_f64())
     }
 }
 
@@ -54,7 +58,7 @@ mod tests {
     #[test]
     fn the_next_strongest_comes_when_the_strongest_is_busy() {
         let servers = idle(&[100, 200, 400]);
-        assert_eq!(Power.choose(&servers[1..]), 0);
-        assert_eq!(Power.choose(&servers[2..]), 0);
+        assert_eq!(choice(&mut Power, &servers[1..]), 0);
+        assert_eq!(choice(&mut Power, &servers[2..]), 0);
     }
 }

@@ -15,7 +15,7 @@
 //! in a list that changes. HAProxy's `roundrobin` and nginx's default are weighted forms of the same (here:
 //! `weighted-round-robin`).
 
-use super::{Candidate, Name, Policy, ServerKey};
+use super::{Candidate, Choice, Circumstances, Name, Policy, ServerKey};
 use std::time::Duration;
 
 /// The policy `round-robin`.
@@ -30,11 +30,11 @@ impl Policy for RoundRobin {
         Name::RoundRobin
     }
 
-    fn choose(&mut self, candidates: &[Candidate]) -> usize {
+    fn choose(&mut self, candidates: &[Candidate], _circumstances: &mut Circumstances<'_>) -> Choice {
         let place = |server: &Candidate| (server.processing_time, server.key);
         let next = candidates.iter().position(|server| self.last.is_none_or(|last| place(server) > last)).unwrap_or(0);
         self.last = candidates.get(next).map(place);
-        next
+        Choice::plain(next)
     }
 }
 
@@ -52,18 +52,18 @@ mod tests {
         let mut policy = RoundRobin::default();
         let all = idle(&[100, 200, 400]);
         let without_2 = [all[0].clone(), all[2].clone()];
-        assert_eq!(all[policy.choose(&all)].key.0, 1);
-        assert_eq!(without_2[policy.choose(&without_2)].key.0, 3);
-        assert_eq!(all[policy.choose(&all)].key.0, 1);
-        assert_eq!(all[policy.choose(&all)].key.0, 2);
+        assert_eq!(all[choice(&mut policy, &all)].key.0, 1);
+        assert_eq!(without_2[choice(&mut policy, &without_2)].key.0, 3);
+        assert_eq!(all[choice(&mut policy, &all)].key.0, 1);
+        assert_eq!(all[choice(&mut policy, &all)].key.0, 2);
     }
 
     #[test]
     fn a_server_that_leaves_does_not_disturb_the_order() {
         let mut policy = RoundRobin::default();
         let all = idle(&[100, 100, 100]);
-        assert_eq!(all[policy.choose(&all)].key.0, 1);
-        assert_eq!(all[policy.choose(&all)].key.0, 2);
-        assert_eq!(all[..2][policy.choose(&all[..2])].key.0, 1, "3 has left");
+        assert_eq!(all[choice(&mut policy, &all)].key.0, 1);
+        assert_eq!(all[choice(&mut policy, &all)].key.0, 2);
+        assert_eq!(all[..2][choice(&mut policy, &all[..2])].key.0, 1, "3 has left");
     }
 }

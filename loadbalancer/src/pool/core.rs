@@ -19,7 +19,7 @@
 //! connection broke). Its place stays taken and it gets nothing new until somebody has *asked* it: [`Core::settle`]
 //! with the number of requests it says it is serving, or [`Core::down`].
 
-use crate::policy::{Candidate, Ended, Name, Policy, ServerKey};
+use crate::policy::{Candidate, Choice, Circumstances, Ended, How, Name, Options, Policy, ServerKey};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// Names a waiting request.
@@ -71,6 +71,8 @@ pub struct Wanted {
 pub struct Decision {
     /// Who won.
     pub server: ServerKey,
+    /// What led to it, beside the candidates.
+    pub how: How,
     /// Who could have won, in the order the policy saw them. Empty unless evidence was asked for.
     pub considered: Vec<Candidate>,
     /// Who could not, and why. Empty unless evidence was asked for.
@@ -118,6 +120,9 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Core {
     policy: Box<dyn Policy>,
+    /// The time since the pool began, as it was told last.
+    now: Duration,
+    random: fastrand::Rng,
     /// In the order of the pool: strongest first, then by the order of joining.
     slots: Vec<Slot>,
     waiting: VecDeque<Waiting>,
@@ -133,7 +138,9 @@ impl Core {
     #[must_use]
     pub fn new(policy: Name, max_waiting: usize) -> Self {
         Self {
-            policy: policy.build(),
+            policy: policy.build(&Options::default()),
+            now: Duration::ZERO,
+            random: fastrand::Rng::with_seed(1),
             slots: Vec::new(),
             waiting: VecDeque::new(),
             max_waiting,
@@ -183,7 +190,16 @@ impl Core {
         let capacity = capacity.max(1);
         let doubtful = serving.min(capacity);
         let state = if doubtful > 0 { State::Doubtful } else { State::Up };
-        let seen = Candidate { key, processing_time, capacity, active: doubtful, last_chosen: 0 };
+        let seen = Candidate {
+            key,
+            place: 0,
+            number: key.0,
+            processing_time,
+            capacity,
+            active: doubtful,
+            weight: None,
+            last_chosen: 0,
+        };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
         self.slots.insert(at, Slot { seen, database, state, doubtful, doubts: 0 });
         self.servers_changed();
@@ -249,8 +265,9 @@ impl Core {
     }
 
     fn servers_changed(&mut self) {
+        self.slots.iter_mut().enumerate().for_each(|(place, slot)| slot.seen.place = place);
         let servers: Vec<Candidate> = self.slots.iter().map(|slot| slot.seen.clone()).collect();
-        self.policy.servers_changed(&servers);
+        self.policy.servers_changed(&servers, self.now);
     }
 
     // ------------------------------------------------------------------------------------------ the requests
@@ -282,8 +299,9 @@ impl Core {
 
     /// A request is over and its server has a free place.
     pub fn give_back(&mut self, key: ServerKey, ended: Ended, took: Duration) -> Vec<Grant> {
-        self.policy.request_finished(key, ended, took);
-        if let Some(slot) = self.slot(key) {
+        let now = self.now;
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == key) {
+            self.policy.request_finished(&slot.seen, ended, took, now);
             slot.seen.active = slot.seen.active.saturating_sub(1).max(slot.doubtful);
         }
         self.serve_waiting()
@@ -292,8 +310,9 @@ impl Core {
     /// A request is over for us, but nobody knows whether it is over for the server: its place stays taken, and
     /// the server gets nothing new until it has been asked.
     pub fn doubt(&mut self, key: ServerKey, took: Duration) -> Vec<Grant> {
-        self.policy.request_finished(key, Ended::Failed, took);
-        if let Some(slot) = self.slot(key) {
+        let now = self.now;
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == key) {
+            self.policy.request_finished(&slot.seen, Ended::Failed, took, now);
             slot.doubtful = (slot.doubtful + 1).min(slot.seen.active);
             slot.doubts += 1;
             if slot.state == State::Up {
@@ -334,21 +353,24 @@ impl Core {
         if considered.is_empty() {
             return None;
         }
-        let chosen = self.policy.choose(&considered).min(considered.len() - 1);
-        let server = considered[chosen].key;
+        let up = self.slots.iter().filter(|slot| slot.state == State::Up);
+        let (servers_up, in_hand) = up.fold((0, 0), |(n, sum), slot| (n + 1, sum + u64::from(slot.seen.active)));
+        let mut circumstances = Circumstances { key: 0, now: self.now, in_hand, servers_up, random: &mut self.random };
+        let Choice { index, how } = self.policy.choose(&considered, &mut circumstances);
+        let server = considered[index.min(considered.len() - 1)].key;
         let skipped = self.slots.iter().filter_map(|slot| Some((slot.seen.key, slot.why_not(wanted, avoid)?)));
         let decision = if self.evidence {
-            Decision { server, skipped: skipped.collect(), considered }
+            Decision { server, how, skipped: skipped.collect(), considered }
         } else {
-            Decision { server, skipped: Vec::new(), considered: Vec::new() }
+            Decision { server, how, skipped: Vec::new(), considered: Vec::new() }
         };
         self.choices += 1;
-        let choices = self.choices;
-        if let Some(slot) = self.slot(server) {
+        let (choices, now) = (self.choices, self.now);
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == server) {
             slot.seen.active += 1;
             slot.seen.last_chosen = choices;
+            self.policy.request_started(&slot.seen, now);
         }
-        self.policy.request_started(server);
         Some(decision)
     }
 }
