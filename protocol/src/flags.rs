@@ -7,11 +7,16 @@
 mod parse;
 
 pub use parse::{
-    Listen, MAX_PROCESSING_TIME, parse_balancer, parse_client_id, parse_duration, parse_listen, parse_processing_time,
-    parse_server_id, parse_timeout,
+    Listen, MAX_PROCESSING_TIME, parse_balancer, parse_client_id, parse_duration, parse_join, parse_listen,
+    parse_processing_time, parse_server_id, parse_timeout,
 };
 
-use crate::{lifeline::LifelineAddress, output, places::Places};
+use crate::{
+    lifeline::LifelineAddress,
+    output,
+    places::Places,
+    token::{Token, TokenError},
+};
 use clap::Args;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -102,6 +107,25 @@ pub struct BalancerFlag {
     /// The load balancer to send requests to
     #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:5050", value_parser = parse_balancer)]
     pub balancer: SocketAddr,
+}
+
+/// The secret that servers and load balancer share.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TokenFlag {
+    /// The file with the token that servers and load balancer share: at least 16 bytes that nobody can guess, readable
+    /// by you alone. It is proved, never sent
+    #[arg(long, value_name = "FILE", env = "LAB_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl TokenFlag {
+    /// The token, if there is a file of it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, everybody may read it, or it is no secret.
+    pub fn token(&self) -> Result<Option<Token>, TokenError> {
+        self.token_file.as_deref().map(Token::read).transpose()
+    }
 }
 
 /// How much a server takes at once.

@@ -70,6 +70,12 @@ pub enum Kind {
     Identify = b'I',
     /// `B`: asks a server whether it lives (control port).
     Heartbeat = b'B',
+    /// `J`: a server would like to join (registration port).
+    Join = b'J',
+    /// `R`: a server says who it is, with the proof that it may (registration port).
+    Register = b'R',
+    /// `L`: a member renews its lease (registration port).
+    Lease = b'L',
     /// `h`: begins an answer.
     Head = b'h',
     /// `d`: a chunk of a file, or a batch of rows.
@@ -86,10 +92,16 @@ pub enum Kind {
     Identity = b'i',
     /// `b`: answers a heartbeat.
     Alive = b'b',
+    /// `j`: says what must be proved.
+    Challenge = b'j',
+    /// `r`: the server is a member.
+    Registered = b'r',
+    /// `l`: the lease is renewed.
+    Renewed = b'l',
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 21] = [
         Self::File,
         Self::Query,
         Self::Ping,
@@ -97,6 +109,9 @@ impl Kind {
         Self::Cancel,
         Self::Identify,
         Self::Heartbeat,
+        Self::Join,
+        Self::Register,
+        Self::Lease,
         Self::Head,
         Self::Data,
         Self::End,
@@ -105,6 +120,9 @@ impl Kind {
         Self::ServerList,
         Self::Identity,
         Self::Alive,
+        Self::Challenge,
+        Self::Registered,
+        Self::Renewed,
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
@@ -280,12 +298,13 @@ mod tests {
 
     #[test]
     fn letters_are_unique_and_their_case_tells_the_direction() {
+        let in_between = |kind| {
+            use Kind::{Alive, Challenge, Data, Head, Identity, Registered, Renewed};
+            matches!(kind, Head | Data | Identity | Alive | Challenge | Registered | Renewed)
+        };
         for kind in Kind::ALL {
             assert_eq!(Kind::from_byte(kind as u8), Some(kind));
-            assert_eq!(
-                (kind as u8).is_ascii_lowercase(),
-                kind.ends_an_answer() || matches!(kind, Kind::Head | Kind::Data | Kind::Identity | Kind::Alive)
-            );
+            assert_eq!((kind as u8).is_ascii_lowercase(), kind.ends_an_answer() || in_between(kind));
         }
     }
 
@@ -298,7 +317,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_encoded_is_decoded(client: u64, sequence: u64, flags: u16, header in 0..=MAX_HEADER, body in 0..=MAX_BODY, kind in 0..15usize) {
+        fn what_is_encoded_is_decoded(client: u64, sequence: u64, flags: u16, header in 0..=MAX_HEADER, body in 0..=MAX_BODY, kind in 0..Kind::ALL.len()) {
             let prefix = Prefix { flags, ..Prefix::new(Kind::ALL[kind], RequestId { client, sequence }, header, body) };
             prop_assert_eq!(Prefix::decode(&prefix.encode()), Ok(prefix));
         }

@@ -8,17 +8,21 @@
 //! it is busy: `I`, who are you (with a nonce, so that no old answer passes for a new one), and `B`, do you live.
 //! A server gets work only after its identity agrees with what the registry says. An *incarnation*, drawn at
 //! random when a process starts, tells a restarted server from the one that was there before.
+//!
+//! Whoever has a [token](crate::token) believes only a server that has it, too: the answer then carries an HMAC over the
+//! nonce and everything it says. A server answers anybody who asks; what it says of itself is no secret.
 
 use crate::{
     deadline::{Deadline, Phase},
     frame::Kind,
     id::RequestId,
     limits::HEADER_TIME,
-    message::{Alive, Identify, Identity},
+    message::{Alive, Identified, Identify, Identity},
+    token::{Token, draw_nonce},
     wire::{Connection, WireError, from_header},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 /// A connection to a server's control port, kept open: the end of the process ends it, which is noticed at once.
 #[derive(Debug)]
@@ -36,6 +40,15 @@ pub enum HandshakeError {
     /// The answer repeats another nonce.
     #[error("{0} answered the handshake with somebody else's nonce.")]
     Nonce(SocketAddr),
+    /// We have a token, and the answer is not proved with it.
+    #[error(
+        "{0} does not prove that it knows the token. Start the server with the token file of this load balancer \
+         (--token-file)."
+    )]
+    Unproved(SocketAddr),
+    /// The system gives no random bytes for a nonce.
+    #[error("The system gives no random numbers, so nobody can be asked for a proof: {0}.")]
+    Random(io::Error),
     /// The server speaks no version that we speak.
     #[error("{peer} speaks versions {min} to {max} of the lab protocol; this side speaks {}.", crate::frame::VERSION)]
     Version {
@@ -76,12 +89,25 @@ impl Control {
     /// # Errors
     /// If no answer comes in time, or one that is not to be believed.
     pub fn identify(&mut self, within: Duration) -> Result<Identity, HandshakeError> {
-        let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        self.identify_with(None, within)
+    }
+
+    /// Asks who is there, and believes only an answer that is proved with this token, if there is one.
+    ///
+    /// # Errors
+    /// As [`Control::identify`], and [`HandshakeError::Unproved`].
+    pub fn identify_with(&mut self, token: Option<&Token>, within: Duration) -> Result<Identity, HandshakeError> {
+        let nonce = draw_nonce().map_err(HandshakeError::Random)?;
         let question = Identify { nonce: nonce.clone() };
-        let identity: Identity = self.ask(Kind::Identify, &question, Kind::Identity, within)?;
+        let answer: Identified = self.ask(Kind::Identify, &question, Kind::Identity, within)?;
+        let Identified { identity, proof } = answer;
         let peer = self.connection.peer();
         if identity.nonce != nonce {
             return Err(HandshakeError::Nonce(peer));
+        }
+        let proved = |token| proof.as_deref().is_some_and(|proof| identity.is_proved_by(token, proof));
+        if !token.is_none_or(proved) {
+            return Err(HandshakeError::Unproved(peer));
         }
         if !(identity.min_version..=identity.max_version).contains(&crate::frame::VERSION) {
             return Err(HandshakeError::Version { peer, min: identity.min_version, max: identity.max_version });
@@ -200,6 +226,47 @@ mod tests {
         let (address, thread) = server(|nonce| Identity { min_version: 7, max_version: 9, ..identity(nonce) });
         assert!(matches!(who_is_there(address, LONG), Err(HandshakeError::Version { min: 7, max: 9, .. })));
         thread.join().unwrap();
+    }
+
+    /// A server that has a token, and says `changed` of what it proves.
+    fn proving(token: &'static [u8], changed: fn(Identity) -> Identity) -> (SocketAddr, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let thread = thread::spawn(move || {
+            let mut peer = Connection::new(Arc::new(listener.accept().unwrap().0)).unwrap();
+            let mut header = Vec::new();
+            while let Ok(Some(prefix)) = peer.next(&mut header, Phase::Idle, None, HEADER_TIME) {
+                let question: Identify = from_header(peer.peer(), &prefix, &header).unwrap();
+                let identity = identity(question.nonce);
+                let proof = Some(identity.prove(&Token::new(token).unwrap()));
+                let answer = Identified { identity: changed(identity), proof };
+                peer.send_message(Kind::Identity, prefix.id, &answer).unwrap();
+            }
+        });
+        (address, thread)
+    }
+
+    #[test]
+    fn with_a_token_only_who_proves_it_is_believed() {
+        let token = Token::new(b"0123456789abcdef").unwrap();
+        let ask = |(address, thread): (SocketAddr, thread::JoinHandle<()>)| {
+            let mut control = Control::connect(address, LONG).unwrap();
+            let with = control.identify_with(Some(&token), LONG);
+            let without = control.identify(LONG).is_ok();
+            drop(control);
+            thread.join().unwrap();
+            (with, without)
+        };
+        let (with, without) = ask(proving(b"0123456789abcdef", |same| same));
+        assert!(with.is_ok() && without, "{with:?}");
+        for stranger in [
+            server(identity),
+            proving(b"0123456789abcdeX", |same| same),
+            proving(b"0123456789abcdef", |other| Identity { capacity: 2, ..other }),
+        ] {
+            let (with, without) = ask(stranger);
+            assert!(matches!(with, Err(HandshakeError::Unproved(_))) && without, "{with:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,11 @@
 //! Each kind of frame has one header type here. Keys that a side does not know are ignored, so that a key can be
 //! added without a new version; a key that changes its meaning needs a new version.
 
-use crate::{id::RequestId, value::Value};
+use crate::{
+    id::RequestId,
+    token::{Role, Token},
+    value::Value,
+};
 use serde::{Deserialize, Serialize};
 
 /// Header of an `F` frame: asks for a file.
@@ -277,6 +281,50 @@ pub struct Identity {
     pub max_version: u8,
     /// The number of its process.
     pub pid: u32,
+}
+
+/// Header of an `i` frame, with the proof of a server that has a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identified {
+    /// Who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// That somebody who knows the token says so; see [`Identity::prove`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+}
+
+impl Identity {
+    /// The proof that somebody who knows the token says all this, to the one who drew the nonce.
+    #[must_use]
+    pub fn prove(&self, token: &Token) -> String {
+        let parts = self.parts();
+        token.prove(Role::ControlPort, &parts.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Whether this is that proof.
+    #[must_use]
+    pub fn is_proved_by(&self, token: &Token, proof: &str) -> bool {
+        let parts = self.parts();
+        token.is_proof(proof, Role::ControlPort, &parts.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// What the proof covers, in its order.
+    fn parts(&self) -> Vec<String> {
+        vec![
+            self.nonce.clone(),
+            self.id.clone(),
+            self.incarnation.to_string(),
+            self.service.clone(),
+            self.address.to_string(),
+            self.processing_time.to_string(),
+            self.capacity.to_string(),
+            self.database.clone().unwrap_or_default(),
+            self.min_version.to_string(),
+            self.max_version.to_string(),
+            self.pid.to_string(),
+        ]
+    }
 }
 
 /// Header of a `b` frame: a server lives.

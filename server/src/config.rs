@@ -4,11 +4,12 @@ use clap::Parser;
 use protocol::{
     database::{DatabaseConfig, DatabaseError},
     flags::{
-        CapacityFlag, DatabaseFlag, FilesFlag, LifelineFlag, ListenFlag, QuietFlag, RegistryFlag,
+        CapacityFlag, DatabaseFlag, FilesFlag, LifelineFlag, ListenFlag, QuietFlag, RegistryFlag, TokenFlag,
         parse_processing_time, parse_server_id, parse_timeout,
     },
     lifeline::LifelineAddress,
     places::Places,
+    token::{Token, TokenError},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -26,6 +27,8 @@ pub(crate) struct Arguments {
     processing_time: f64,
     #[command(flatten)]
     registry: RegistryFlag,
+    #[command(flatten)]
+    token: TokenFlag,
     #[command(flatten)]
     database: DatabaseFlag,
     #[command(flatten)]
@@ -64,6 +67,8 @@ pub struct Config {
     pub statement_time: Duration,
     /// `servers.json`.
     pub registry: PathBuf,
+    /// The secret that is proved to a load balancer.
+    pub token: Option<Token>,
     /// The database that all servers share.
     pub database: DatabaseConfig,
     /// The directory of the files that clients may ask for.
@@ -77,6 +82,8 @@ pub(crate) enum ConfigError {
     TwoPorts { positional: u16, listen: u16 },
     #[error("{0}")]
     Places(std::io::Error),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
@@ -109,6 +116,7 @@ impl Arguments {
             capacity: self.capacity.capacity,
             statement_time: self.request_timeout,
             registry: self.registry.path(&places),
+            token: self.token.token()?,
             database: DatabaseConfig::read(&self.database.path(&places))?,
             files: self.files.path(&places),
         })

@@ -6,10 +6,11 @@ use crate::{service::refuse, slots::Slots};
 use protocol::{
     deadline::Phase,
     frame::{Kind, Prefix},
-    limits::HEADER_TIME,
+    limits::{HEADER_TIME, MAX_ID},
     listener::{Handler, Refusal, Visit},
-    message::{Alive, ErrorCode, Failure, Identify, Identity},
+    message::{Alive, ErrorCode, Failure, Identified, Identify, Identity},
     output::{Plain, warn},
+    token::Token,
     wire::{Connection, WireError, from_header},
 };
 use std::{
@@ -27,6 +28,8 @@ pub(crate) const MAX_CONTROL_CONNECTIONS: usize = 64;
 pub(crate) struct Control {
     /// Who this is; the nonce is filled in for each question.
     pub(crate) identity: Identity,
+    /// What the answer is proved with, for those who want a proof.
+    pub(crate) token: Option<Token>,
     pub(crate) slots: Arc<Slots>,
     /// Whether the service is ending.
     pub(crate) draining: Arc<AtomicBool>,
@@ -68,8 +71,14 @@ impl Control {
         match prefix.kind {
             Kind::Identify => {
                 let question: Identify = from_header(connection.peer(), prefix, header)?;
+                // The answer repeats the nonce and must itself fit into a header.
+                if question.nonce.len() > MAX_ID {
+                    let failure = Failure::definite(ErrorCode::BadRequest, "The nonce is longer than 64 characters.");
+                    return connection.send_message(Kind::Error, prefix.id, &failure.from_server(&self.identity.id));
+                }
                 let identity = Identity { nonce: question.nonce, ..self.identity.clone() };
-                connection.send_message(Kind::Identity, prefix.id, &identity)
+                let proof = self.token.as_ref().map(|token| identity.prove(token));
+                connection.send_message(Kind::Identity, prefix.id, &Identified { identity, proof })
             }
             Kind::Heartbeat => {
                 let alive = Alive {

@@ -98,6 +98,7 @@ impl Running {
         let draining = Arc::new(AtomicBool::new(false));
         let control = Control {
             identity: identity(config, address, database.identity()),
+            token: config.token.clone(),
             slots: Arc::clone(&slots),
             draining: Arc::clone(&draining),
         }

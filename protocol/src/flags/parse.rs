@@ -1,7 +1,7 @@
 //! Values of flags, from text; refusals are sentences that say what is understood instead.
 
 use super::BALANCER_PORT;
-use crate::limits::MAX_ID;
+use crate::{join::JOIN_PORT, limits::MAX_ID};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     time::Duration,
@@ -129,13 +129,26 @@ pub fn parse_listen(text: &str) -> Result<Listen, String> {
 /// # Errors
 /// A sentence, for anything else, and for a name that nobody knows.
 pub fn parse_balancer(text: &str) -> Result<SocketAddr, String> {
+    parse_host(text, BALANCER_PORT)
+}
+
+/// Where the load balancer takes registrations: IP or name, and a port (5051 when none is named).
+///
+/// # Errors
+/// As [`parse_balancer`].
+pub fn parse_join(text: &str) -> Result<SocketAddr, String> {
+    parse_host(text, JOIN_PORT)
+}
+
+fn parse_host(text: &str, default_port: u16) -> Result<SocketAddr, String> {
     if let Some((ip, port)) = parse_ip_and_port(text) {
-        return connectable(ip, port.unwrap_or(BALANCER_PORT));
+        return connectable(ip, port.unwrap_or(default_port));
     }
-    let not_understood = || format!("'{text}' is not an address: write HOST or HOST:PORT, as in 127.0.0.1:5050.");
+    let not_understood =
+        || format!("'{text}' is not an address: write HOST or HOST:PORT, as in 127.0.0.1:{default_port}.");
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().map_err(|_| not_understood())?),
-        None => (text, BALANCER_PORT),
+        None => (text, default_port),
     };
     // A name has none of these; the lookup of a wrong one could take seconds.
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || ":/[]".contains(c)) {

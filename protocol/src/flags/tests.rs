@@ -156,6 +156,7 @@ fn addresses_of_the_load_balancer() {
     let local = |port| Ok(SocketAddr::from(([127, 0, 0, 1], port)));
     assert_eq!(parse_balancer("127.0.0.1"), local(5050));
     assert_eq!(parse_balancer("localhost:7"), local(7));
+    assert_eq!((parse_join("127.0.0.1"), parse_join("localhost:7")), (local(5051), local(7)));
     assert_eq!(parse_balancer(":7"), local(7));
     assert_eq!(parse_balancer("[::1]:7").map(|address| address.is_ipv6()), Ok(true));
     for text in ["localhost:", "localhost:x", "a b", "[::1", "127.0.0.1:0", "http://127.0.0.1:5050"] {

@@ -44,6 +44,7 @@ fn config(folder: &Path) -> Config {
     let here = "127.0.0.1:0".parse().unwrap();
     fs::create_dir_all(folder.join("files")).unwrap();
     Config {
+        token: None,
         id: "1".into(),
         listen: here,
         control: here,
