@@ -4,6 +4,7 @@
 //! |----------------|-------------------------------------------------------------------------------------|
 //! | [`policy`]     | one file per algorithm, pure                                                         |
 //! | [`pool`]       | THE lock: servers, idle list, waiting requests, leases                               |
+//! | [`health`]     | states and thresholds: checks, ejection, slow start; pure                            |
 //! | [`membership`] | where servers come from (`servers.json`), and the thread that speaks to each          |
 //! | [`dispatch`]   | the life of a request: take a server, relay, give it back, try another               |
 //! | [`frontend`]   | how clients speak                                                                    |
@@ -27,6 +28,7 @@
 //! server's list of kept connections has a lock of its own, never held together with another.
 
 pub mod policy;
+pub mod health;
 pub mod pool;
 pub mod membership;
 pub mod dispatch;
