@@ -1,6 +1,9 @@
 //! The command line of the load balancer.
 
-use crate::policy;
+use crate::{
+    dispatch::{copies::CopyFlags, key::HashKey},
+    policy,
+};
 use clap::Parser;
 use protocol::{
     flags::{
@@ -21,6 +24,18 @@ pub struct Config {
     /// How a server is chosen among those that are idle
     #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
     pub balance: policy::Name,
+    /// What can be chosen beside the policy's name.
+    #[command(flatten)]
+    pub options: policy::Options,
+    /// What consistent-hash goes by: requests of the same key go to the same server
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub hash_key: HashKey,
+    /// Where all random choices come from; the same seed repeats them [default: drawn, and told at the start]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Copies of requests.
+    #[command(flatten)]
+    pub copies: CopyFlags,
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenFlag,

@@ -2,14 +2,14 @@
 
 use crate::{
     config::Config,
-    dispatch::{Context, budget::Budget},
+    dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{
         self, Event, Events,
         journal::{self, Journal},
     },
     frontend::lab::Lab,
     membership::{self, Membership},
-    pool::Pool,
+    pool::{Pool, Settings},
 };
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -74,7 +74,11 @@ impl LoadBalancer {
         events: Events,
         told: Receiver<Infallible>,
     ) -> anyhow::Result<Self> {
-        let pool = Pool::new(config.balance, config.max_queue, events.clone());
+        let settings = pool_settings(config);
+        let seed = settings.seed;
+        let pool = Pool::new(settings, events.clone());
+        let copies = Copies::new(&config.copies);
+        let losers = if copies.wanted() { Losers::start().context("No thread for copies")? } else { Losers::none() };
         let lab = Arc::new(Lab {
             context: Context {
                 pool: Arc::clone(&pool),
@@ -83,13 +87,16 @@ impl LoadBalancer {
                 connect_timeout: config.connect_timeout.connect_timeout,
                 queue_timeout: config.queue_timeout.queue_timeout,
                 budget: Budget::default(),
+                copies,
+                losers,
+                hash_key: config.hash_key,
             },
             request_timeout: config.request_timeout.request_timeout,
         });
         let options = CrewOptions { name: "client", max_connections: usize::try_from(config.max_connections)? };
         let crew = Crew::start(listener, options, lab).context("No thread for the first client")?;
         let policy = config.balance.to_string();
-        events.emit(|| Event::Started { address: crew.address(), policy });
+        events.emit(|| Event::Started { address: crew.address(), policy, seed });
         let registry = Registry::new(registry);
         let membership = Following::begin(Membership { pool: Arc::clone(&pool), registry, events: events.clone() })?;
         Ok(Self { crew, membership, pool, events, told })
@@ -123,6 +130,12 @@ impl LoadBalancer {
         drop((crew, pool, events));
         let _ended = told.recv_timeout(END_TIME);
     }
+}
+
+/// How the pool is set up.
+fn pool_settings(config: &Config) -> Settings {
+    let seed = config.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
+    Settings { options: config.options.clone(), seed, ..Settings::of(config.balance, config.max_queue) }
 }
 
 /// Listens where the command line says.

@@ -195,6 +195,12 @@ impl Prefix {
         self.flags & FLAG_READ_ONLY != 0
     }
 
+    /// The same request, marked as one that must not write.
+    #[must_use]
+    pub fn as_read_only(self) -> Self {
+        Self { flags: self.flags | FLAG_READ_ONLY, ..self }
+    }
+
     /// The same request, marked as one that was sent before.
     #[must_use]
     pub fn as_repeated(self) -> Self {

@@ -3,14 +3,21 @@
 //!
 //! [`request`] reads it, [`mod@relay`] is one attempt, [`answer`] knows what a server may say, [`passage`] carries it,
 //! [`watch`] waits with an eye on the client, [`retry`] has the rules, [`transfer`] goes on with a file, [`budget`]
-//! keeps retries from becoming a storm. The loop over the attempts is here; what it remembers is the [`story`].
+//! keeps retries from becoming a storm. A request may be at several servers at once: [`copies`] says when, [`race`] runs
+//! them, [`losers`] sees to those that were not first. The loop over the attempts is here; what it remembers is the [`story`].
 //! Policies are below (they see only candidates), frontends above (they know how a client speaks).
 
 pub mod request;
+pub mod key;
+pub mod runner;
 pub mod relay;
 pub mod answer;
 pub mod passage;
 pub mod watch;
+pub mod cancel;
+pub mod copies;
+pub mod race;
+pub mod losers;
 pub mod retry;
 pub mod story;
 pub mod transfer;
@@ -18,6 +25,9 @@ pub mod budget;
 
 use self::{
     budget::Budget,
+    copies::Copies,
+    key::HashKey,
+    losers::Losers,
     relay::{Attempt, relay},
     request::{Request, What},
     retry::MAX_ATTEMPTS,
@@ -58,6 +68,12 @@ pub struct Context {
     pub queue_timeout: Duration,
     /// How much trying again is allowed.
     pub budget: Budget,
+    /// When copies of a request are sent.
+    pub copies: Copies,
+    /// Where those go whose copy was not the first.
+    pub losers: Losers,
+    /// What policies that hash send to the same server.
+    pub hash_key: HashKey,
 }
 
 /// What became of a request, before the client was told.
@@ -75,7 +91,7 @@ enum Outcome {
 pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> Result<(), WireError> {
     let id = request.prefix.id;
     let (events, took) = (&context.events, || micros(request.since.elapsed()));
-    let mut story = Story::new(request);
+    let mut story = Story::new(request, context.hash_key);
     match attempts(context, request, &mut story, client) {
         Outcome::Answered { server, bytes, complete } => {
             if request.what == What::File && complete {
@@ -130,6 +146,10 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             Attempt::Answered { bytes, complete } => return Outcome::Answered { server: id, bytes, complete },
             Attempt::Cancelled { surely } => return Outcome::Cancelled { server: Some(id), surely },
             Attempt::ClientLost(error) => return Outcome::ClientLost(error),
+            Attempt::Writes => {
+                story.alone = true;
+                continue;
+            }
             Attempt::Refused(failure) => (failure, true),
             Attempt::Failed(failure) => (failure, false),
             Attempt::TooSlow => story.too_slow(request),
@@ -177,10 +197,26 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
     };
     story.attempts += 1;
     let attempt = story.attempts;
+    tell_choice(context, request, attempt, &found, false);
+    Ok(found)
+}
+
+/// Tells who was chosen, and why; `copy`: beside one that has the request already.
+fn tell_choice(context: &Context, request: &Request, attempt: u32, found: &Found, copy: bool) {
     context.events.emit(|| {
         let (considered, skipped) = context.pool.evidence(&found.decision);
-        let (server, waited_us) = (found.lease.server().id.clone(), micros(found.waited));
-        Event::ServerChosen { request: id, attempt, server, considered, skipped, waited_us }
+        let decision = &found.decision;
+        Event::ServerChosen {
+            request: request.prefix.id,
+            attempt,
+            server: found.lease.server().id.clone(),
+            policy: decision.policy,
+            how: decision.how,
+            considered,
+            skipped,
+            waited_us: micros(found.waited),
+            lock_wait_us: micros(decision.lock_wait),
+            copy,
+        }
     });
-    Ok(found)
 }

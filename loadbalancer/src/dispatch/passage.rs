@@ -8,7 +8,9 @@
 
 use super::{
     Context,
+    cancel::{Stopped, stop_work},
     request::{Request, What},
+    runner::Runner,
     story::Story,
     transfer::Differs,
     watch::{self, Next},
@@ -16,14 +18,13 @@ use super::{
 use crate::{
     event::{Event, micros},
     policy::Ended,
-    pool::Lease,
 };
 use protocol::{
-    deadline::{Deadline, Phase},
+    deadline::Deadline,
     frame::{Kind, PREFIX_LEN, Prefix},
     id::RequestId,
     limits::{BLOCK_TIME, EAGER_ANSWER, MAX_RECORDED},
-    message::{ChunkHeader, ErrorCode, Failure, Head},
+    message::{ChunkHeader, Head},
     wire::{Carrier, CarryError, Connection, WireError, from_header},
 };
 use serde::de::DeserializeOwned;
@@ -33,8 +34,6 @@ use std::{sync::Arc, time::Duration};
 const ROWS_GAP: Duration = Duration::from_secs(35);
 /// A silence after which what has been gathered is passed on, so that rows that come slowly are seen as they come.
 const LULL: Duration = Duration::from_millis(100);
-/// How long a server may take to confirm that it has stopped working on a request.
-const CANCEL_TIME: Duration = Duration::from_secs(1);
 
 /// Longest recorded outcome that is held, with its frames' prefixes and headers, in bytes. A server that sends more
 /// under this name is not believed.
@@ -45,10 +44,7 @@ pub struct Passage<'a> {
     context: &'a Context,
     request: &'a Request,
     story: &'a mut Story,
-    /// Before the lease, because it must be closed before anybody asks the server what it is still doing.
-    link: Connection,
-    lease: Lease,
-    tag: RequestId,
+    runner: Runner,
     client: &'a mut Connection,
     /// Bytes of the frame at hand that are still to be taken from the server.
     unread: usize,
@@ -75,21 +71,23 @@ pub enum Broken {
     Withdrawn,
 }
 
+impl Broken {
+    /// What happened, as a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Server(why) => why.clone(),
+            Self::Silence => "it said nothing in time".to_owned(),
+            Self::Differs => "it has a different file of this name".to_owned(),
+            Self::Client(error) => error.to_string(),
+            Self::Withdrawn => "the request was taken back".to_owned(),
+        }
+    }
+}
+
 impl From<Differs> for Broken {
     fn from(_: Differs) -> Self {
         Self::Differs
     }
-}
-
-/// What a server said when it was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// It stopped, and the request surely was not carried out.
-    Surely,
-    /// It was done before it heard: its place is free, the request was carried out.
-    AfterAll,
-    /// Nothing, in time: it gets no further request until it has been asked.
-    Unconfirmed,
 }
 
 impl<'a> Passage<'a> {
@@ -98,24 +96,10 @@ impl<'a> Passage<'a> {
         context: &'a Context,
         request: &'a Request,
         story: &'a mut Story,
-        lease: Lease,
-        link: Connection,
-        tag: RequestId,
+        runner: Runner,
         client: &'a mut Connection,
     ) -> Self {
-        Self {
-            context,
-            request,
-            story,
-            link,
-            lease,
-            tag,
-            client,
-            unread: 0,
-            held: Vec::new(),
-            recorded: false,
-            carrier: None,
-        }
+        Self { context, request, story, runner, client, unread: 0, held: Vec::new(), recorded: false, carrier: None }
     }
 
     /// Whether this server goes on with a file that another one began.
@@ -130,8 +114,8 @@ impl<'a> Passage<'a> {
 
     /// Tells that the first byte is there.
     pub fn begun(&self) {
-        let (request, after_us) = (self.request.prefix.id, micros(self.lease.age()));
-        let server = || self.lease.server().id.clone();
+        let (request, after_us) = (self.request.prefix.id, micros(self.runner.lease.age()));
+        let server = || self.runner.lease.server().id.clone();
         if self.resumes() {
             let offset = self.story.transfer.resume_at().0;
             self.context.events.emit(|| Event::FileResumed { request, server: server(), offset });
@@ -144,11 +128,11 @@ impl<'a> Passage<'a> {
     /// and reported.
     pub fn next_frame(&mut self, header: &mut Vec<u8>, deadline: Deadline) -> Result<Prefix, Broken> {
         loop {
-            let next = watch::next_frame(&mut self.link, self.client, header, self.request.prefix.id, deadline);
+            let next = watch::next_frame(&mut self.runner.link, self.client, header, self.request.prefix.id, deadline);
             match next {
                 Next::Frame(prefix) => {
                     self.unread = prefix.body_len as usize;
-                    if prefix.id == self.tag || self.is_refused_at_the_door(&prefix) {
+                    if prefix.id == self.runner.tag || self.is_refused_at_the_door(&prefix) {
                         return Ok(prefix);
                     }
                     self.drop_foreign(prefix.id, deadline)?;
@@ -183,9 +167,9 @@ impl<'a> Passage<'a> {
     }
 
     fn drop_foreign(&mut self, id: RequestId, deadline: Deadline) -> Result<(), Broken> {
-        let server = &self.lease.server().id;
+        let server = &self.runner.lease.server().id;
         self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id });
-        let skipped = self.link.skip_until(std::mem::take(&mut self.unread), deadline);
+        let skipped = self.runner.link.skip_until(std::mem::take(&mut self.unread), deadline);
         skipped.map_err(|error| Broken::Server(error.to_string()))
     }
 
@@ -242,12 +226,12 @@ impl<'a> Passage<'a> {
     }
 
     fn understand<M: DeserializeOwned>(&self, prefix: &Prefix, header: &[u8]) -> Result<M, Broken> {
-        from_header(self.link.peer(), prefix, header).map_err(|error| Broken::Server(error.to_string()))
+        from_header(self.runner.link.peer(), prefix, header).map_err(|error| Broken::Server(error.to_string()))
     }
 
     fn skip(&mut self, bytes: usize) -> Result<(), Broken> {
         self.unread -= bytes;
-        self.link.skip_body(bytes).map_err(|error| Broken::Server(error.to_string()))
+        self.runner.link.skip_body(bytes).map_err(|error| Broken::Server(error.to_string()))
     }
 
     /// Takes a frame whole, under the client's id.
@@ -255,7 +239,7 @@ impl<'a> Passage<'a> {
         let before = self.held.len();
         self.held.extend_from_slice(&prefix.with_id(self.request.prefix.id).encode());
         self.held.extend_from_slice(header);
-        let taken = self.link.append_body(std::mem::take(&mut self.unread), &mut self.held);
+        let taken = self.runner.link.append_body(std::mem::take(&mut self.unread), &mut self.held);
         taken.map_err(|error| {
             self.held.truncate(before);
             Broken::Server(error.to_string())
@@ -265,7 +249,7 @@ impl<'a> Passage<'a> {
     /// Passes the rest of a chunk on.
     fn stream(&mut self) -> Result<(), Broken> {
         let carrier = self.carrier.get_or_insert_with(Carrier::new);
-        let (carried, result) = carrier.carry(&mut self.link, self.client, self.unread);
+        let (carried, result) = carrier.carry(&mut self.runner.link, self.client, self.unread);
         self.unread -= carried.taken;
         self.story.passed += carried.given as u64;
         self.story.transfer.passed(carried.given);
@@ -319,19 +303,20 @@ impl<'a> Passage<'a> {
     pub fn complete(mut self) -> Result<u64, WireError> {
         let bytes = self.story.passed + self.held.len() as u64;
         let held = std::mem::take(&mut self.held);
-        let (request, server) = (self.request.prefix.id, self.lease.server().id.clone());
-        self.context.events.emit(|| Event::AnswerTaken { request, server, bytes });
+        let (request, server) = (self.request.prefix.id, self.runner.lease.server());
+        server.statistics.bytes.add(bytes);
+        self.context.events.emit(|| Event::AnswerTaken { request, server: server.id.clone(), bytes });
         self.server_is_done(Ended::Answered).send_raw(&held)?;
         Ok(bytes)
     }
 
     /// The server would not. What it is doing instead is not known: it is asked before it gets anything again.
     pub fn refused(self) {
-        let server = Arc::clone(self.lease.server());
+        let server = Arc::clone(self.runner.lease.server());
         if self.unread == 0 {
-            server.keep(self.link);
+            server.keep(self.runner.link);
         }
-        drop(self.lease);
+        drop(self.runner.lease);
     }
 
     /// Whether the client is owed the rest of a chunk, into which no other frame may fall.
@@ -341,38 +326,20 @@ impl<'a> Passage<'a> {
 
     /// Frees the server's place and keeps the connection to it, if it is read to the end. Returns the client.
     pub fn server_is_done(self, ended: Ended) -> &'a mut Connection {
-        let server = Arc::clone(self.lease.server());
+        let server = Arc::clone(self.runner.lease.server());
         if self.unread == 0 {
-            server.keep(self.link);
+            server.keep(self.runner.link);
         }
-        self.lease.finish(ended);
+        self.runner.lease.finish(ended);
         self.client
     }
 
     /// Tells the server to stop, and waits a moment for its last word.
     pub fn cancel(mut self) -> Stopped {
-        let stopped = self.confirm_cancelled().unwrap_or(Stopped::Unconfirmed);
+        let stopped = stop_work(&mut self.runner, std::mem::take(&mut self.unread));
         if stopped != Stopped::Unconfirmed {
             self.server_is_done(Ended::Cancelled);
         }
         stopped
-    }
-
-    fn confirm_cancelled(&mut self) -> Option<Stopped> {
-        let deadline = Deadline::after(CANCEL_TIME);
-        self.link.send(&Prefix::new(Kind::Cancel, self.tag, 0, 0), &[], &[]).ok()?;
-        let mut header = Vec::new();
-        // A server that goes on and on has not confirmed anything.
-        while !deadline.has_passed() {
-            self.link.skip_until(std::mem::take(&mut self.unread), deadline).ok()?;
-            let prefix = self.link.next(&mut header, Phase::Answer, Some(deadline), CANCEL_TIME).ok()??;
-            self.link.skip_until(prefix.body_len as usize, deadline).ok()?;
-            if prefix.id == self.tag && prefix.kind.ends_an_answer() {
-                let failure: Option<Failure> = from_header(self.link.peer(), &prefix, &header).ok();
-                let surely = failure.is_some_and(|said| said.code == ErrorCode::Cancelled && said.definite);
-                return Some(if surely { Stopped::Surely } else { Stopped::AfterAll });
-            }
-        }
-        None
     }
 }

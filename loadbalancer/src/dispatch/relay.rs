@@ -11,16 +11,17 @@
 use super::{
     Context,
     answer::{Said, understand},
-    passage::{Broken, Passage, Stopped},
+    cancel::Stopped,
+    passage::{Broken, Passage},
+    race::{Race, may_be_copied},
     request::Request,
     retry::Lost,
+    runner::Runner,
     story::Story,
 };
 use crate::{policy::Ended, pool::Lease};
 use protocol::{
-    deadline::Deadline,
     frame::Prefix,
-    limits::ATTEMPT_GRACE,
     message::{ErrorCode, Failure},
     wire::{Connection, WireError},
 };
@@ -43,6 +44,8 @@ pub enum Attempt {
     TooSlow,
     /// The server is lost, hangs, or sent what is no answer.
     Lost(Lost, String),
+    /// It was to be at several servers at once, and would write: it must go to one alone.
+    Writes,
     /// The client took the request back; `surely`: and the server had not carried it out.
     Cancelled {
         /// Whether the server has confirmed that it stopped before it was done.
@@ -52,7 +55,8 @@ pub enum Attempt {
     ClientLost(WireError),
 }
 
-/// One attempt: the request goes to the server of this lease, its answer to the client.
+/// One attempt: the request goes to the server of this lease, and perhaps as copies to others; the answer goes to the
+/// client.
 pub fn relay(
     context: &Context,
     lease: Lease,
@@ -60,18 +64,20 @@ pub fn relay(
     story: &mut Story,
     client: &mut Connection,
 ) -> Attempt {
-    let tag = context.tags.next();
-    let mut link = match lease.server().connection(context.connect_timeout) {
-        Ok(link) => link,
-        Err(error) => return Attempt::Lost(Lost::BeforeSent, error.to_string()),
+    let copied = may_be_copied(story);
+    let at_once = if copied { context.copies.at_once() } else { 1 };
+    story.marked = at_once > 1;
+    let runner = match Runner::start(context, lease, request, story, story.marked) {
+        Ok(runner) => runner,
+        Err((lost, why)) => return Attempt::Lost(lost, why),
     };
-    let (prefix, header) = story.ask(request);
-    if let Err(error) = link.send(&prefix.with_id(tag), &header, &request.body) {
-        return Attempt::Lost(Lost::BeforeSent, error.to_string());
+    if copied && context.copies.wanted() {
+        let mut race = Race::new(context, request, runner);
+        race.fill(at_once, story);
+        return race.run(story, client);
     }
-    let time = lease.server().processing_time + ATTEMPT_GRACE + story.reread_time();
-    let deadline = Deadline::after(time).min(story.deadline);
-    let mut passage = Passage::new(context, request, story, lease, link, tag, client);
+    let deadline = runner.deadline;
+    let mut passage = Passage::new(context, request, story, runner, client);
     let mut header = Vec::new();
     match passage.next_frame(&mut header, deadline) {
         Ok(prefix) => pass_on(passage, request, prefix, header),
@@ -81,7 +87,7 @@ pub fn relay(
 }
 
 /// Passes the answer on that begins with this frame.
-fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut header: Vec<u8>) -> Attempt {
+pub(super) fn pass_on(mut passage: Passage<'_>, request: &Request, mut prefix: Prefix, mut header: Vec<u8>) -> Attempt {
     let mut first = true;
     loop {
         let said = match understand(request.what, first, &prefix, &header) {
@@ -133,7 +139,7 @@ fn failed_after_another(passage: Passage<'_>, failure: Failure) -> Attempt {
 }
 
 /// The server has not begun in time: it is told to stop.
-fn too_late(passage: Passage<'_>) -> Attempt {
+pub(super) fn too_late(passage: Passage<'_>) -> Attempt {
     let why = match passage.cancel() {
         Stopped::Surely => return Attempt::TooSlow,
         Stopped::AfterAll => "its answer came too late",
@@ -143,7 +149,7 @@ fn too_late(passage: Passage<'_>) -> Attempt {
 }
 
 /// The answer does not come to its end.
-fn broken_off(mut passage: Passage<'_>, broken: Broken) -> Attempt {
+pub(super) fn broken_off(mut passage: Passage<'_>, broken: Broken) -> Attempt {
     let mut lost = |why| match passage.save_what_is_whole() {
         Ok(true) => Attempt::Lost(Lost::Partly, why),
         Ok(false) => Attempt::Lost(Lost::Unanswered, why),

@@ -2,6 +2,7 @@
 //! out, and how much of its answer the client has.
 
 use super::{
+    key::{self, HashKey},
     request::{Request, What},
     retry::{self, Lost, Nature},
     transfer::Transfer,
@@ -37,6 +38,10 @@ pub struct Story {
     pub wanted: Wanted,
     /// Whether an earlier attempt may have carried the request out.
     pub doubt: bool,
+    /// Whether it must not be at several servers at once any more: it writes.
+    pub alone: bool,
+    /// Whether the servers of the attempt at hand were told that they must not write.
+    pub marked: bool,
     /// How many servers were too slow.
     slow: u32,
     /// Bytes of the answer that the client has.
@@ -50,10 +55,13 @@ pub struct Story {
 impl Story {
     /// The beginning of a story.
     #[must_use]
-    pub fn new(request: &Request) -> Self {
+    pub fn new(request: &Request, hash_key: HashKey) -> Self {
+        let (client, key) = (key::client(request), hash_key.of(request));
         Self {
             attempts: 0,
-            wanted: Wanted::default(),
+            wanted: Wanted { client, key, ..Wanted::default() },
+            alone: false,
+            marked: false,
             // Whoever repeats a request does not know what became of it.
             doubt: request.what == What::Query && request.prefix.repeated() && !request.prefix.read_only(),
             slow: 0,
@@ -101,7 +109,7 @@ impl Story {
     pub fn lost(&mut self, request: &Request, server: &Server, lost: Lost, why: &str) -> (Failure, bool) {
         let nature = Nature {
             what: request.what,
-            read_only: request.prefix.read_only(),
+            read_only: request.prefix.read_only() || self.marked,
             recorded: request.id.client != 0 && server.database.is_some(),
         };
         if retry::leaves_doubt(nature, lost) {

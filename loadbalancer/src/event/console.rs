@@ -4,6 +4,7 @@
 //! said too, in a sentence. Faults go to stderr, so that `--quiet` leaves them visible.
 
 use super::{Event, Record};
+use crate::pool::Admin;
 use crossbeam_channel::Receiver;
 use protocol::output::{Plain, say, show, warn};
 use std::{net::SocketAddr, sync::Arc};
@@ -17,7 +18,7 @@ pub fn print(events: &Receiver<Arc<Record>>) {
 
 fn print_one(event: &Event) {
     match event {
-        Event::Started { address, policy } => {
+        Event::Started { address, policy, .. } => {
             // Not part of the walkthrough: whoever asked for a free port must learn which, also with --quiet.
             let _nobody_reads = show!("Load balancer is listening on {} (policy {policy}).", tuple(*address));
         }
@@ -44,6 +45,21 @@ fn print_one(event: &Event) {
         }
         Event::ServerUp { server } => say!("Server {server} answers again."),
         Event::ServerDraining { server } => say!("Server {server} is ending: it gets no new requests."),
+        Event::ServerReadmitted { server } => say!("Server {server} gets requests again."),
+        Event::ServerAdministered { server, admin: Admin::Ready } => say!("Server {server} is back, as told."),
+        Event::ServerAdministered { server, admin: Admin::Drain } => {
+            say!("Server {server} is drained, as told: it finishes what it has.")
+        }
+        Event::ServerAdministered { server, admin: Admin::Maintenance } => {
+            say!("Server {server} is in maintenance, as told.")
+        }
+        Event::ServerWeighed { server, weight: Some(weight) } => say!("Server {server} has weight {weight} now."),
+        Event::ServerWeighed { server, weight: None } => say!("Server {server} has no weight of its own any more."),
+        Event::ServerResized { server, capacity } => say!("Server {server} holds {capacity} requests at once now."),
+        Event::PolicyChanged { policy } => say!("The policy is {policy} now."),
+        Event::CopySent { server, .. } => say!("Sent a copy to server {server}."),
+        Event::CopyLost { server, .. } => say!("Another server was first: server {server} is told to stop."),
+        Event::CopyNotSent { .. } => {}
         Event::ServerLeft { server } => say!("Server {server} has left."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
         Event::AnswerTaken { .. } => {}
@@ -66,6 +82,9 @@ fn print_trouble(event: &Event) {
         }
         Event::ServerDoubtful { server, why } => {
             warn!("Server {server} gets no requests until it has been asked: {why}")
+        }
+        Event::ServerEjected { server, why, lasting_ms } => {
+            warn!("Server {server} gets no requests for {} s: {why}", *lasting_ms as f64 / 1e3);
         }
         Event::ServerDown { server, why } => warn!("Server {server} is down: {why}"),
         Event::ServerNotBelieved { server, address, why } => {

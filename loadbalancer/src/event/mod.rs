@@ -10,7 +10,10 @@
 pub mod console;
 pub mod journal;
 
-use crate::pool::Skipped;
+use crate::{
+    policy::{How, Name},
+    pool::{Admin, Skipped},
+};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use protocol::{id::RequestId, message::ErrorCode};
 use serde::Serialize;
@@ -33,7 +36,7 @@ const QUEUE: usize = 8_192;
 #[allow(missing_docs, reason = "the fields are named for what they are; the variants say when")]
 pub enum Event {
     /// The load balancer listens.
-    Started { address: SocketAddr, policy: String },
+    Started { address: SocketAddr, policy: String, seed: u64 },
     /// The load balancer has been told to end, and finishes what it has.
     Stopping,
     /// A client connected.
@@ -53,10 +56,22 @@ pub enum Event {
         request: RequestId,
         attempt: u32,
         server: String,
+        policy: Name,
+        /// What led to the choice, beside the candidates.
+        how: How,
         considered: Vec<Considered>,
         skipped: Vec<SkippedServer>,
         waited_us: u64,
+        lock_wait_us: u64,
+        /// Whether this is a copy, sent while the first server is still working.
+        copy: bool,
     },
+    /// A copy of a request is sent to another server; `after_us`: after the original, 0 if at once.
+    CopySent { request: RequestId, server: String, after_us: u64 },
+    /// A copy would have been sent, but was not.
+    CopyNotSent { request: RequestId, why: String },
+    /// Of several servers with the same request one was first; this one was not, and is told to stop.
+    CopyLost { request: RequestId, server: String, why: String },
     /// The first byte of the answer is there.
     AnswerBegun { request: RequestId, server: String, after_us: u64 },
     /// A file that another server began goes on from this byte.
@@ -85,6 +100,18 @@ pub enum Event {
     ServerDown { server: String, why: String },
     /// A server is ending and gets nothing new.
     ServerDraining { server: String },
+    /// A server failed too often, or is much slower than the others, and is left out for a while.
+    ServerEjected { server: String, why: String, lasting_ms: u64 },
+    /// A server that was left out gets requests again.
+    ServerReadmitted { server: String },
+    /// A person has drained a server, taken it into maintenance, or has it back.
+    ServerAdministered { server: String, admin: Admin },
+    /// A person has given a server a weight, or taken it away.
+    ServerWeighed { server: String, weight: Option<u32> },
+    /// A person has changed how many requests a server holds at once.
+    ServerResized { server: String, capacity: u32 },
+    /// Another policy chooses from now on.
+    PolicyChanged { policy: Name },
     /// A server is no longer in the registry.
     ServerLeft { server: String },
     /// Who answers at this address is not who the registry says.
@@ -104,6 +131,8 @@ pub enum Event {
 pub struct Considered {
     /// Its id.
     pub server: String,
+    /// What the policy compares, as it was before the choice: less is better.
+    pub score: Option<f64>,
     /// Its processing time in seconds.
     pub processing_time: f64,
     /// How many requests it held.

@@ -11,51 +11,36 @@
 //! **The idle list is "servers with spare capacity"**, strongest first. With capacity 1 it is the classic list of
 //! idle servers; with more, the policies that look at load get something to look at.
 //!
-//! **Waiting.** A request that finds no spare capacity waits, first come first served. Whenever capacity becomes
-//! free, the queue is looked through from its front; so nobody who could use a server waits while one is idle, and
-//! a newcomer never overtakes. A request whose server was lost has waited its turn already and goes to the front.
+//! **Waiting.** A request that finds no spare capacity waits in the [queue], in which clients take turns. Whenever
+//! capacity becomes free, the queue is looked through from its front; so nobody who could use a server waits while one
+//! is idle, and a newcomer never overtakes.
 //!
 //! **Doubt.** A server whose answer was lost is neither idle (it may still be computing) nor down (perhaps only the
 //! connection broke). Its place stays taken and it gets nothing new until somebody has *asked* it: [`Core::settle`]
 //! with the number of requests it says it is serving, or [`Core::down`].
+//!
+//! **Observation.** Every end of a request says something about its server. One that fails again and again, or is much
+//! slower than the others, is *ejected* for a while ([`crate::health::outlier`]), but never more than half of them, and
+//! never the last one. One that returns gets a growing share at first ([`crate::health::slow_start`]).
+//!
+//! **Time** is told ([`Core::tick`]) before anything else is; this file has no clock.
 
-use crate::policy::{Candidate, Choice, Circumstances, Ended, How, Name, Options, Policy, ServerKey};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+pub mod queue;
+mod slot;
+mod decision;
 
-/// Names a waiting request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub use self::{
+    decision::{Decision, Evidence, Weighed},
+    queue::Ticket,
+    slot::{Admin, Skipped, Standing, State},
+};
 
-/// Whether a server gets new requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Yes.
-    Up,
-    /// Not until it has been asked: an answer of it was lost.
-    Doubtful,
-    /// No: it does not answer.
-    Down,
-    /// No: it is ending, and finishes what it has.
-    Draining,
-}
-
-/// Why a server was not considered for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Skipped {
-    /// It holds as many requests as it may.
-    Busy,
-    /// An answer of it was lost and it has not been asked yet.
-    Doubtful,
-    /// It does not answer.
-    Down,
-    /// It is ending.
-    Draining,
-    /// It has already lost this request.
-    AlreadyTried,
-    /// It has another database than the one that may have carried the request out.
-    OtherDatabase,
-}
+use self::{queue::Queue, slot::Slot};
+use crate::{
+    health::outlier::{self, Observed},
+    policy::{Candidate, Ended, Name, Options, Policy, ServerKey},
+};
+use std::{sync::Arc, time::Duration};
 
 /// What a request wants of its server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,23 +49,14 @@ pub struct Wanted {
     pub avoid: Vec<ServerKey>,
     /// The database that may have carried it out already: only servers of this one can know.
     pub database: Option<Arc<str>>,
-}
-
-/// A choice with its evidence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Who won.
-    pub server: ServerKey,
-    /// What led to it, beside the candidates.
-    pub how: How,
-    /// Who could have won, in the order the policy saw them. Empty unless evidence was asked for.
-    pub considered: Vec<Candidate>,
-    /// Who could not, and why. Empty unless evidence was asked for.
-    pub skipped: Vec<(ServerKey, Skipped)>,
+    /// Whose request it is: clients take turns in the queue.
+    pub client: u64,
+    /// The hash of its key, for policies that send requests of one key to one server.
+    pub key: u64,
 }
 
 /// A server for a request that has waited.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     /// The request.
     pub ticket: Ticket,
@@ -89,7 +65,7 @@ pub struct Grant {
 }
 
 /// What a request for a server leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Taken {
     /// A server, now.
     Server(Decision),
@@ -99,34 +75,86 @@ pub enum Taken {
     QueueFull,
 }
 
-#[derive(Debug)]
-struct Slot {
-    seen: Candidate,
-    database: Option<Arc<str>>,
-    state: State,
-    /// Of the active requests, those whose end is in doubt.
-    doubtful: u32,
-    /// How many ended in doubt since the server joined.
-    doubts: u64,
+/// Something that the pool did by its own rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A server is left out for so long.
+    Ejected {
+        /// Which.
+        server: ServerKey,
+        /// Why, as a sentence.
+        why: String,
+        /// For how long.
+        lasting: Duration,
+    },
+    /// A server that was left out may take requests again.
+    Readmitted(ServerKey),
 }
 
-#[derive(Debug)]
-struct Waiting {
-    ticket: Ticket,
-    wanted: Wanted,
+/// What follows from something that happened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    /// Requests that have a server now.
+    pub grants: Vec<Grant>,
+    /// What people should be told.
+    pub news: Vec<News>,
+}
+
+/// How a pool is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The policy.
+    pub policy: Name,
+    /// What can be chosen beside its name.
+    pub options: Options,
+    /// How many requests may wait.
+    pub max_queue: usize,
+    /// What all random choices come from.
+    pub seed: u64,
+    /// When a server is ejected.
+    pub eject: outlier::Rules,
+    /// How long a server that returns gets a growing share; zero: it gets its full share at once.
+    pub slow_start: Duration,
+}
+
+impl Settings {
+    /// A pool with this policy and else the defaults of the program, except that nothing is random.
+    #[must_use]
+    pub fn of(policy: Name, max_queue: usize) -> Self {
+        let (options, eject, slow_start) = (Options::default(), outlier::Rules::default(), Duration::ZERO);
+        Self { policy, options, max_queue, seed: 1, eject, slow_start }
+    }
+}
+
+/// A server that joins.
+#[derive(Clone, Debug, Default)]
+pub struct Newcomer {
+    /// Its number: see [`crate::policy::number_of`].
+    pub number: u64,
+    /// What it spends on a request.
+    pub processing_time: Duration,
+    /// How many requests it takes at once.
+    pub capacity: u32,
+    /// The identity of its database.
+    pub database: Option<Arc<str>>,
+    /// How many requests of others it is serving (of a load balancer that was here before). Without any it is up and
+    /// idle, else in doubt until it has said that it is free.
+    pub serving: u32,
 }
 
 /// Servers, idle list and queue.
 #[derive(Debug)]
 pub struct Core {
     policy: Box<dyn Policy>,
+    settings: Settings,
+    /// In the order of the pool: strongest first, then by the order of joining.
+    slots: Vec<Slot>,
+    queue: Queue,
     /// The time since the pool began, as it was told last.
     now: Duration,
     random: fastrand::Rng,
-    /// In the order of the pool: strongest first, then by the order of joining.
-    slots: Vec<Slot>,
-    waiting: VecDeque<Waiting>,
-    max_waiting: usize,
+    /// Kept only so that a decision need not allocate.
+    candidates: Vec<Candidate>,
     last_key: u64,
     last_ticket: u64,
     choices: u64,
@@ -134,20 +162,21 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty pool with this policy, in which at most `max_waiting` requests wait.
+    /// An empty pool.
     #[must_use]
-    pub fn new(policy: Name, max_waiting: usize) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Self {
-            policy: policy.build(&Options::default()),
-            now: Duration::ZERO,
-            random: fastrand::Rng::with_seed(1),
+            policy: settings.policy.build(&settings.options),
             slots: Vec::new(),
-            waiting: VecDeque::new(),
-            max_waiting,
+            queue: Queue::default(),
+            now: Duration::ZERO,
+            random: fastrand::Rng::with_seed(settings.seed),
+            candidates: Vec::new(),
             last_key: 0,
             last_ticket: 0,
             choices: 0,
             evidence: true,
+            settings,
         }
     }
 
@@ -156,99 +185,149 @@ impl Core {
         self.evidence = yes;
     }
 
+    /// Tells the time since the pool began. Ejections that are over end.
+    pub fn tick(&mut self, now: Duration) -> Effects {
+        self.now = self.now.max(now);
+        let mut news = Vec::new();
+        for slot in &mut self.slots {
+            if slot.observed.returns(self.now) {
+                slot.back_since = Some(self.now);
+                news.push(News::Readmitted(slot.key()));
+            }
+        }
+        if news.is_empty() { Effects::default() } else { Effects { news, ..self.serve_waiting() } }
+    }
+
     /// How many requests wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.queue.len()
     }
 
     /// Whether it makes sense to wait: some server for this request is up, or will be when its doubts are settled.
     #[must_use]
     pub fn any_alive(&self, wanted: &Wanted) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.state, State::Up | State::Doubtful) && slot.serves(wanted))
+        let hope = |slot: &Slot| matches!(slot.state, State::Up | State::Doubtful) && slot.admin == Admin::Ready;
+        self.slots.iter().any(|slot| hope(slot) && slot.serves(wanted))
     }
 
-    /// A server's state and how many requests it holds.
+    /// How a server stands; `None` if it is not in the pool.
     #[must_use]
-    pub fn look(&self, key: ServerKey) -> Option<(State, u32)> {
-        self.slots.iter().find(|slot| slot.seen.key == key).map(|slot| (slot.state, slot.seen.active))
+    pub fn look(&self, key: ServerKey) -> Option<Standing> {
+        let slot = self.slots.iter().find(|slot| slot.key() == key)?;
+        Some(Standing {
+            state: slot.state,
+            admin: slot.admin,
+            ejected: slot.observed.is_ejected(self.now),
+            warming_up: self.share(slot).is_some(),
+            active: slot.seen.active,
+            capacity: slot.seen.capacity,
+            weight: slot.seen.weight,
+        })
     }
 
     // ------------------------------------------------------------------------------------------- the servers
 
-    /// A server joins that is serving this many requests of others (a load balancer that was here before); without
-    /// any it is up and idle, else in doubt until it has said that it is free.
-    pub fn join(
-        &mut self,
-        processing_time: Duration,
-        capacity: u32,
-        database: Option<Arc<str>>,
-        serving: u32,
-    ) -> (ServerKey, Vec<Grant>) {
+    /// A server joins.
+    pub fn join(&mut self, newcomer: Newcomer) -> (ServerKey, Effects) {
         self.last_key += 1;
         let key = ServerKey(self.last_key);
-        let capacity = capacity.max(1);
-        let doubtful = serving.min(capacity);
+        let Newcomer { number, processing_time, database, .. } = newcomer;
+        let capacity = newcomer.capacity.max(1);
+        let doubtful = newcomer.serving.min(capacity);
         let state = if doubtful > 0 { State::Doubtful } else { State::Up };
-        let seen = Candidate {
-            key,
-            place: 0,
-            number: key.0,
-            processing_time,
-            capacity,
-            active: doubtful,
-            weight: None,
-            last_chosen: 0,
-        };
+        let active = doubtful;
+        let seen = Candidate { key, place: 0, number, processing_time, capacity, active, weight: None, last_chosen: 0 };
+        let (admin, observed) = (Admin::Ready, Observed::default());
+        let slot = Slot { seen, database, state, admin, doubtful, doubts: 0, observed, back_since: None };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
-        self.slots.insert(at, Slot { seen, database, state, doubtful, doubts: 0 });
+        self.slots.insert(at, slot);
         self.servers_changed();
         (key, self.serve_waiting())
     }
 
     /// A server is no longer part of the pool. Requests it still holds end as they end.
-    pub fn leave(&mut self, key: ServerKey) -> Vec<Grant> {
-        self.slots.retain(|slot| slot.seen.key != key);
+    pub fn leave(&mut self, key: ServerKey) -> Effects {
+        self.slots.retain(|slot| slot.key() != key);
         self.servers_changed();
         // Somebody may have waited for any server but this one; now nothing else is left to hope for.
         self.serve_waiting()
     }
 
     /// A server does not answer: it gets nothing new.
-    pub fn down(&mut self, key: ServerKey) -> Vec<Grant> {
-        self.set_state(key, State::Down)
+    pub fn down(&mut self, key: ServerKey) -> Effects {
+        self.change(key, |slot, _| slot.state = State::Down)
     }
 
     /// A server is ending: it gets nothing new and finishes what it has.
-    pub fn drain(&mut self, key: ServerKey) -> Vec<Grant> {
-        self.set_state(key, State::Draining)
+    pub fn drain(&mut self, key: ServerKey) -> Effects {
+        self.change(key, |slot, _| slot.state = State::Draining)
     }
 
-    fn set_state(&mut self, key: ServerKey, state: State) -> Vec<Grant> {
+    /// A person has decided about a server.
+    pub fn decide_on(&mut self, key: ServerKey, admin: Admin) -> Effects {
+        self.change(key, |slot, now| {
+            if slot.admin != Admin::Ready && admin == Admin::Ready {
+                slot.back_since = Some(now);
+            }
+            slot.admin = admin;
+        })
+    }
+
+    /// A person gives a server a weight, or takes it away again.
+    pub fn weigh(&mut self, key: ServerKey, weight: Option<u32>) -> Effects {
+        self.change(key, |slot, _| slot.seen.weight = weight)
+    }
+
+    /// From now on a server holds so many requests at once, at least one; what it has beyond that it finishes.
+    pub fn resize(&mut self, key: ServerKey, capacity: u32) -> Effects {
+        self.change(key, |slot, _| slot.seen.capacity = capacity.max(1))
+    }
+
+    fn change(&mut self, key: ServerKey, change: impl FnOnce(&mut Slot, Duration)) -> Effects {
+        let now = self.now;
         if let Some(slot) = self.slot(key) {
-            slot.state = state;
+            change(slot, now);
         }
         self.servers_changed();
         self.serve_waiting()
+    }
+
+    /// From now on this policy chooses. It knows nothing of the past.
+    pub fn change_policy(&mut self, policy: Name, options: &Options) {
+        self.settings.policy = policy;
+        self.settings.options = options.clone();
+        self.policy = policy.build(options);
+        self.servers_changed();
+    }
+
+    /// The policy that chooses, and its options.
+    #[must_use]
+    pub fn policy(&self) -> (Name, &Options) {
+        (self.settings.policy, &self.settings.options)
     }
 
     /// How many requests of this server ended in doubt so far: to be noted *before* it is asked what it is doing,
     /// because an answer says nothing about doubts that arose after the question.
     #[must_use]
     pub fn doubts(&self, key: ServerKey) -> u64 {
-        self.slots.iter().find(|slot| slot.seen.key == key).map_or(0, |slot| slot.doubts)
+        self.slots.iter().find(|slot| slot.key() == key).map_or(0, |slot| slot.doubts)
     }
 
     /// A server has answered the question how many requests it is serving, asked when `doubts` had arisen: it is
     /// up, and of the places whose end was in doubt those are free that it no longer uses. Returns whether doubt
     /// remains.
-    pub fn settle(&mut self, key: ServerKey, serving: u32, doubts: u64) -> (bool, Vec<Grant>) {
-        let Some(slot) = self.slot(key) else { return (false, Vec::new()) };
+    pub fn settle(&mut self, key: ServerKey, serving: u32, doubts: u64) -> (bool, Effects) {
+        let now = self.now;
+        let Some(slot) = self.slot(key) else { return (false, Effects::default()) };
         if slot.doubts != doubts {
-            return (true, Vec::new());
+            return (true, Effects::default());
         }
         if slot.state == State::Up {
-            return (false, Vec::new());
+            return (false, Effects::default());
+        }
+        if slot.state == State::Down {
+            slot.back_since = Some(now);
         }
         // It may be serving requests that we hold for certain, and not yet have begun with others: which it counts cannot
         // be told. It gets nothing new, so it comes down to what is certain soon.
@@ -261,7 +340,7 @@ impl Core {
     }
 
     fn slot(&mut self, key: ServerKey) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.seen.key == key)
+        self.slots.iter_mut().find(|slot| slot.key() == key)
     }
 
     fn servers_changed(&mut self) {
@@ -277,125 +356,80 @@ impl Core {
         if let Some(decision) = self.decide(wanted) {
             return Taken::Server(decision);
         }
-        if self.waiting.len() >= self.max_waiting {
+        if self.queue.len() >= self.settings.max_queue {
             return Taken::QueueFull;
         }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        // A request that has lost a server has waited its turn already: it comes before all that have not.
-        let newcomers = |waiting: &Waiting| waiting.wanted.avoid.is_empty();
-        let first = self.waiting.iter().position(newcomers).unwrap_or(self.waiting.len());
-        let ahead = if wanted.avoid.is_empty() { self.waiting.len() } else { first };
-        self.waiting.insert(ahead, Waiting { ticket, wanted: wanted.clone() });
+        let ahead = self.queue.push(ticket, wanted.clone());
         Taken::Wait(ticket, ahead)
+    }
+
+    /// A request that has a server wants another one for a copy: only one that is free, that is none of those to be
+    /// avoided, and that nobody waits for.
+    pub fn take_another(&mut self, wanted: &Wanted) -> Option<Decision> {
+        let untried = |slot: &Slot| slot.takes_requests() && slot.serves(wanted) && !slot.is_avoided(wanted);
+        if !self.queue.is_empty() || !self.slots.iter().any(untried) { None } else { self.decide(wanted) }
     }
 
     /// A waiting request gives up. False if it is not waiting any more: then its grant is on the way.
     pub fn withdraw(&mut self, ticket: Ticket) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|waiting| waiting.ticket != ticket);
-        self.waiting.len() < before
+        self.queue.remove(ticket)
     }
 
     /// A request is over and its server has a free place.
-    pub fn give_back(&mut self, key: ServerKey, ended: Ended, took: Duration) -> Vec<Grant> {
-        let now = self.now;
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == key) {
-            self.policy.request_finished(&slot.seen, ended, took, now);
+    pub fn give_back(&mut self, key: ServerKey, ended: Ended, took: Duration) -> Effects {
+        let news = self.observe(key, ended, took);
+        if let Some(slot) = self.slot(key) {
             slot.seen.active = slot.seen.active.saturating_sub(1).max(slot.doubtful);
         }
-        self.serve_waiting()
+        Effects { news, ..self.serve_waiting() }
     }
 
     /// A request is over for us, but nobody knows whether it is over for the server: its place stays taken, and
     /// the server gets nothing new until it has been asked.
-    pub fn doubt(&mut self, key: ServerKey, took: Duration) -> Vec<Grant> {
-        let now = self.now;
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == key) {
-            self.policy.request_finished(&slot.seen, Ended::Failed, took, now);
+    pub fn doubt(&mut self, key: ServerKey, took: Duration) -> Effects {
+        let news = self.observe(key, Ended::Failed, took);
+        if let Some(slot) = self.slot(key) {
             slot.doubtful = (slot.doubtful + 1).min(slot.seen.active);
             slot.doubts += 1;
             if slot.state == State::Up {
                 slot.state = State::Doubtful;
             }
         }
-        self.serve_waiting()
+        Effects { news, ..self.serve_waiting() }
     }
 
-    /// Gives what is free to those who wait, from the front of the queue.
-    fn serve_waiting(&mut self) -> Vec<Grant> {
-        let mut grants = Vec::new();
-        let mut at = 0;
-        while at < self.waiting.len() && self.spare() {
-            let wanted = std::mem::take(&mut self.waiting[at].wanted);
-            if let Some(decision) = self.decide(&wanted) {
-                if let Some(waiting) = self.waiting.remove(at) {
-                    grants.push(Grant { ticket: waiting.ticket, decision });
-                }
-            } else {
-                self.waiting[at].wanted = wanted;
-                at += 1;
+    /// Looks at how a request ended: the policy may learn from it, and the server may have to be left out for a while.
+    fn observe(&mut self, key: ServerKey, ended: Ended, took: Duration) -> Vec<News> {
+        let (now, rules) = (self.now, &self.settings.eject);
+        let others = self.slots.iter().filter(|slot| slot.key() != key).map(|slot| &slot.observed);
+        let usual = outlier::usual_time(others, rules);
+        let out = self.slots.iter().filter(|slot| slot.observed.is_ejected(now)).count();
+        let (all, mut news) = (self.slots.iter().filter(|slot| slot.takes_requests()).count(), Vec::new());
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.key() == key) {
+            self.policy.request_finished(&slot.seen, ended, took, now);
+            let suspicion = slot.observed.note(ended, took, now, usual, rules);
+            if let Some(why) = suspicion
+                && outlier::may_eject(out, all, rules)
+            {
+                let lasting = slot.observed.eject(now, rules);
+                news.push(News::Ejected { server: key, why, lasting });
             }
         }
-        grants
+        news
     }
 
-    fn spare(&self) -> bool {
-        self.slots.iter().any(|slot| slot.why_not(&Wanted::default(), false).is_none())
-    }
-
-    /// Lets the policy choose among those who could take a request now.
-    fn decide(&mut self, wanted: &Wanted) -> Option<Decision> {
-        let other = |slot: &Slot| slot.state == State::Up && slot.serves(wanted) && !slot.is_avoided(wanted);
-        let avoid = self.slots.iter().any(other);
-        let free = self.slots.iter().filter(|slot| slot.why_not(wanted, avoid).is_none());
-        let considered: Vec<Candidate> = free.map(|slot| slot.seen.clone()).collect();
-        if considered.is_empty() {
-            return None;
+    /// Gives what is free to those who wait.
+    fn serve_waiting(&mut self) -> Effects {
+        let mut queue = std::mem::take(&mut self.queue);
+        let mut grants = Vec::new();
+        while !queue.is_empty() && self.spare() {
+            let Some((ticket, decision)) = queue.serve(|wanted| self.decide(wanted)) else { break };
+            grants.push(Grant { ticket, decision });
         }
-        let up = self.slots.iter().filter(|slot| slot.state == State::Up);
-        let (servers_up, in_hand) = up.fold((0, 0), |(n, sum), slot| (n + 1, sum + u64::from(slot.seen.active)));
-        let mut circumstances = Circumstances { key: 0, now: self.now, in_hand, servers_up, random: &mut self.random };
-        let Choice { index, how } = self.policy.choose(&considered, &mut circumstances);
-        let server = considered[index.min(considered.len() - 1)].key;
-        let skipped = self.slots.iter().filter_map(|slot| Some((slot.seen.key, slot.why_not(wanted, avoid)?)));
-        let decision = if self.evidence {
-            Decision { server, how, skipped: skipped.collect(), considered }
-        } else {
-            Decision { server, how, skipped: Vec::new(), considered: Vec::new() }
-        };
-        self.choices += 1;
-        let (choices, now) = (self.choices, self.now);
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.seen.key == server) {
-            slot.seen.active += 1;
-            slot.seen.last_chosen = choices;
-            self.policy.request_started(&slot.seen, now);
-        }
-        Some(decision)
-    }
-}
-
-impl Slot {
-    /// Whether the request may go to this server at all.
-    fn serves(&self, wanted: &Wanted) -> bool {
-        wanted.database.is_none() || wanted.database == self.database
-    }
-
-    fn is_avoided(&self, wanted: &Wanted) -> bool {
-        wanted.avoid.contains(&self.seen.key)
-    }
-
-    /// Why this server cannot take the request now; `None` if it can. `avoid`: there is another server for it.
-    fn why_not(&self, wanted: &Wanted, avoid: bool) -> Option<Skipped> {
-        match self.state {
-            State::Down => Some(Skipped::Down),
-            State::Draining => Some(Skipped::Draining),
-            State::Doubtful => Some(Skipped::Doubtful),
-            State::Up if !self.serves(wanted) => Some(Skipped::OtherDatabase),
-            State::Up if avoid && self.is_avoided(wanted) => Some(Skipped::AlreadyTried),
-            State::Up if self.seen.active >= self.seen.capacity => Some(Skipped::Busy),
-            State::Up => None,
-        }
+        self.queue = queue;
+        Effects { grants, news: Vec::new() }
     }
 }
 

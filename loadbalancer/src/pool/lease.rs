@@ -41,15 +41,16 @@ impl Lease {
     /// The server is surely done with the request: its place is free.
     pub fn finish(mut self, ended: Ended) {
         self.finished = true;
-        self.server.count(ended);
-        self.pool.give_back(self.server.key, ended, self.age());
+        let age = self.age();
+        self.server.count(ended, age);
+        self.pool.give_back(self.server.key, ended, age);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.finished {
-            self.server.count(Ended::Failed);
+            self.server.count(Ended::Failed, self.age());
             self.pool.doubt(&self.server, self.age());
             self.server.ask();
         }

@@ -8,27 +8,35 @@
 //! the lease to exactly the one whose turn it is.
 
 pub mod core;
+pub mod locked;
 mod lease;
 mod turn;
 mod server;
+pub mod statistics;
+pub mod snapshot;
+mod admin;
 
 pub use self::{
-    core::{Decision, Skipped, State, Wanted},
+    admin::Unacceptable,
+    core::{Admin, Decision, Settings, Skipped, Standing, State, Wanted},
     lease::Lease,
     server::Server,
+    snapshot::{PoolSnapshot, ServerSnapshot},
     turn::{Refused, Turn},
 };
 
-use self::core::{Core, Grant, Taken, Ticket};
+use self::{
+    core::{Effects, Newcomer, News, Ticket},
+    locked::{Given, Inner, Locked, Real},
+};
 use crate::{
     event::{Considered, Event, Events, SkippedServer},
-    policy::{Ended, Name, ServerKey},
+    policy::{Ended, ServerKey, number_of},
 };
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
-use protocol::message::{Identity, ServerStatus};
+use protocol::message::Identity;
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,20 +44,13 @@ use std::{
 /// All servers, the idle list, and those who wait.
 #[derive(Debug)]
 pub struct Pool {
-    /// Guards the one structure from which servers are taken. Held for microseconds: under it there is no I/O, no
-    /// other lock, no call that can block (waking a waiter is a send into an empty channel of one place), and
-    /// nothing that can panic, because parking_lot does not poison and a broken pool would go unnoticed.
-    inner: Mutex<Inner>,
+    /// THE lock: what it guards, and what may not be done under it, is written there.
+    locked: Locked<Real, Arc<Server>>,
+    /// The database that all servers share, once one has joined. Held to look or set; never together with another lock.
+    database: Mutex<Option<Arc<str>>>,
+    begun: Instant,
+    max_queue: usize,
     events: Events,
-}
-
-#[derive(Debug)]
-struct Inner {
-    core: Core,
-    members: HashMap<ServerKey, Arc<Server>>,
-    waiters: HashMap<Ticket, Sender<(Arc<Server>, Decision)>>,
-    /// The database that all servers share, once one has joined.
-    database: Option<Arc<str>>,
 }
 
 /// What taking a server leads to.
@@ -75,11 +76,10 @@ pub struct Found {
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub fn new(policy: Name, max_queue: usize, events: Events) -> Arc<Self> {
-        let mut core = Core::new(policy, max_queue);
-        core.collect_evidence(events.wanted());
-        let inner = Inner { core, members: HashMap::new(), waiters: HashMap::new(), database: None };
-        Arc::new(Self { inner: Mutex::new(inner), events })
+    pub fn new(settings: Settings, events: Events) -> Arc<Self> {
+        let max_queue = settings.max_queue;
+        let locked = Locked::new(settings, events.wanted());
+        Arc::new(Self { locked, database: Mutex::new(None), begun: Instant::now(), max_queue, events })
     }
 
     // ------------------------------------------------------------------------------------------ the requests
@@ -89,38 +89,40 @@ impl Pool {
     /// # Errors
     /// [`Refused::QueueFull`].
     pub fn take(self: &Arc<Self>, wanted: &Wanted) -> Result<Taking, Refused> {
-        let mut inner = self.inner.lock();
-        match inner.core.take(wanted) {
-            Taken::QueueFull => Err(Refused::QueueFull),
-            Taken::Server(decision) => {
-                let server = inner.members.get(&decision.server).map(Arc::clone);
-                drop(inner);
-                let server = server.ok_or(Refused::NoServer)?;
-                Ok(Taking::Server(self.found(server, decision, Instant::now())))
-            }
-            Taken::Wait(ticket, ahead) => {
-                let (waker, granted) = bounded(1);
-                inner.waiters.insert(ticket, waker);
-                let hope = inner.core.any_alive(wanted);
-                drop(inner);
-                Ok(Taking::Turn(Turn::new(self, wanted, (ticket, granted), ahead, hope)))
+        let since = Instant::now();
+        let (given, news) = self.locked.take(wanted, || self.begun.elapsed());
+        self.tell(news);
+        match given {
+            Given::QueueFull => Err(Refused::QueueFull),
+            Given::Server(server, decision) => Ok(Taking::Server(self.found(server, decision, since))),
+            Given::Place { ticket, receiver, ahead, hope } => {
+                Ok(Taking::Turn(Turn::new(self, wanted, (ticket, receiver), ahead, hope)))
             }
         }
     }
 
+    /// Takes another server for a copy of a request: only one that is free at once, that is none of those to be avoided,
+    /// and that nobody waits for.
+    pub fn take_another(self: &Arc<Self>, wanted: &Wanted) -> Option<Found> {
+        let since = Instant::now();
+        let (server, decision) = self.locked.take_another(wanted)?;
+        server.statistics.copies.add_one();
+        Some(self.found(server, decision, since))
+    }
+
     fn found(self: &Arc<Self>, server: Arc<Server>, decision: Decision, since: Instant) -> Found {
+        server.statistics.chosen.add_one();
         Found { lease: Lease::new(Arc::clone(self), server), decision, waited: since.elapsed() }
     }
 
     /// A waiting request gives up. False if its turn has come already: then the server is in its channel.
     fn withdraw(&self, ticket: Ticket) -> bool {
-        let mut inner = self.inner.lock();
-        inner.waiters.remove(&ticket);
-        inner.core.withdraw(ticket)
+        self.locked.withdraw(ticket)
     }
 
+    /// Whether there is a server to hope for. Whoever waits asks now and then; so what only time changes is seen, too.
     fn any_alive(&self, wanted: &Wanted) -> bool {
-        self.inner.lock().core.any_alive(wanted)
+        self.change(|inner| (inner.core.any_alive(wanted), Effects::default()))
     }
 
     fn give_back(&self, key: ServerKey, ended: Ended, took: Duration) {
@@ -130,27 +132,43 @@ impl Pool {
     fn doubt(&self, server: &Server, took: Duration) {
         let news = self.change(|inner| {
             let before = inner.core.look(server.key);
-            (before.is_some_and(|(state, _)| state == State::Up), inner.core.doubt(server.key, took))
+            (before.is_some_and(|before| before.state == State::Up), inner.core.doubt(server.key, took))
         });
         if news {
             let why = "it has not said its last word on a request.".to_owned();
+            server.because(Some(&why));
             self.events.emit(|| Event::ServerDoubtful { server: server.id.clone(), why });
         }
     }
 
     /// Changes the pool under its lock and wakes those whose turn has come.
-    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> (T, Vec<Grant>)) -> T {
-        let mut inner = self.inner.lock();
-        let (result, grants) = change(&mut inner);
-        for Grant { ticket, decision } in grants {
-            let waker = inner.waiters.remove(&ticket);
-            if let (Some(waker), Some(server)) = (waker, inner.members.get(&decision.server)) {
-                // The channel has room for one and is sent to once; a waiter that gives up meanwhile looks into it,
-                // because it finds under this lock that it is not waiting any more.
-                let _ = waker.send((Arc::clone(server), decision));
+    fn change<T>(&self, change: impl FnOnce(&mut Inner<Real, Arc<Server>>) -> (T, Effects)) -> T {
+        let (result, news) = self.locked.change(self.begun.elapsed(), change);
+        self.tell(news);
+        result
+    }
+
+    /// Tells what the pool did by its own rules.
+    fn tell(&self, news: Vec<News>) {
+        for news in news {
+            let key = match &news {
+                News::Ejected { server, .. } | News::Readmitted(server) => *server,
+            };
+            let Some(server) = self.locked.look(|inner| inner.members.get(&key).map(Arc::clone)) else { continue };
+            let id = server.id.clone();
+            match news {
+                News::Ejected { why, lasting, .. } => {
+                    server.statistics.ejections.add_one();
+                    server.because(Some(&why));
+                    let lasting_ms = u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
+                    self.events.emit(|| Event::ServerEjected { server: id, why, lasting_ms });
+                }
+                News::Readmitted(_) => {
+                    server.because(None);
+                    self.events.emit(|| Event::ServerReadmitted { server: id });
+                }
             }
         }
-        result
     }
 
     // ------------------------------------------------------------------------------------------- the servers
@@ -162,9 +180,8 @@ impl Pool {
     /// A sentence, if its database is another one.
     pub fn admit(&self, identity: &Identity) -> Result<(), String> {
         let Some(database) = identity.database.as_deref() else { return Ok(()) };
-        let mut inner = self.inner.lock();
-        let known = inner.database.get_or_insert_with(|| Arc::from(database));
-        if **known == *database {
+        let mut known = self.database.lock();
+        if **known.get_or_insert_with(|| Arc::from(database)) == *database {
             return Ok(());
         }
         Err("its database is not the one that the other servers share. If you replaced the database, start the load \
@@ -175,12 +192,18 @@ impl Pool {
     /// A server has said who it is, and that it is serving so many requests: it joins, and gets requests from now on.
     pub fn join(&self, identity: &Identity, serving: u32, ask: Sender<()>) -> Arc<Server> {
         let processing_time = Duration::try_from_secs_f64(identity.processing_time).unwrap_or_default();
+        let newcomer = Newcomer {
+            number: number_of(&identity.id),
+            processing_time,
+            capacity: identity.capacity,
+            database: identity.database.as_deref().map(Arc::from),
+            serving,
+        };
         let server = self.change(|inner| {
-            let database = identity.database.as_deref().map(Arc::from);
-            let (key, grants) = inner.core.join(processing_time, identity.capacity, database, serving);
+            let (key, effects) = inner.core.join(newcomer);
             let server = Arc::new(Server::new(key, identity, processing_time, ask));
             inner.members.insert(key, Arc::clone(&server));
-            (server, grants)
+            (server, effects)
         });
         self.events.emit(|| Event::ServerJoined {
             server: server.id.clone(),
@@ -204,78 +227,86 @@ impl Pool {
 
     /// A server does not answer: it gets nothing new, and the requests that wait for it go elsewhere at once.
     pub fn down(&self, server: &Server, why: &str) {
-        let news = self.state(server) != Some(State::Down);
-        self.change(|inner| ((), inner.core.down(server.key)));
+        let before = self.change(|inner| (inner.core.look(server.key), inner.core.down(server.key)));
         server.cut_connections();
-        if news {
-            self.events.emit(|| Event::ServerDown { server: server.id.clone(), why: why.to_owned() });
+        if before.is_some_and(|before| before.state != State::Down) {
+            server.statistics.downs.add_one();
+            server.because(Some(why));
+            if before.is_some_and(|before| before.admin != Admin::Maintenance) {
+                self.events.emit(|| Event::ServerDown { server: server.id.clone(), why: why.to_owned() });
+            }
         }
     }
 
     /// A server is ending and gets nothing new.
     pub fn drain(&self, server: &Server) {
-        if self.state(server) != Some(State::Draining) {
-            self.change(|inner| ((), inner.core.drain(server.key)));
+        let before = self.change(|inner| match inner.core.look(server.key) {
+            Some(Standing { state: State::Draining, .. }) => (Some(State::Draining), Effects::default()),
+            other => (other.map(|before| before.state), inner.core.drain(server.key)),
+        });
+        if before != Some(State::Draining) {
+            server.because(Some("it says that it is ending."));
             self.events.emit(|| Event::ServerDraining { server: server.id.clone() });
         }
     }
 
-    /// How many requests of this server ended in doubt so far; see [`Core::doubts`].
+    /// How many requests of this server ended in doubt so far; see [`core::Core::doubts`].
     #[must_use]
     pub fn doubts(&self, server: &Server) -> u64 {
-        self.inner.lock().core.doubts(server.key)
+        self.locked.look(|inner| inner.core.doubts(server.key))
     }
 
     /// A server has said how many requests it is serving, asked when `doubts` had arisen: it is up, and doubts are
     /// settled as far as they can be. Returns whether doubt remains.
     pub fn settle(&self, server: &Server, serving: u32, doubts: u64) -> bool {
-        let before = self.state(server);
-        let doubt = self.change(|inner| inner.core.settle(server.key, serving, doubts));
+        let (before, doubt) = self.change(|inner| {
+            let before = inner.core.look(server.key).map(|before| before.state);
+            let (doubt, effects) = inner.core.settle(server.key, serving, doubts);
+            ((before, doubt), effects)
+        });
         if matches!(before, Some(State::Down | State::Doubtful)) && !doubt {
             server.remember_connections();
+            server.because(None);
             self.events.emit(|| Event::ServerUp { server: server.id.clone() });
         }
         doubt
     }
 
+    /// How a server stands; `None` if it is not in the pool.
+    #[must_use]
+    pub fn look(&self, server: &Server) -> Option<Standing> {
+        self.locked.look(|inner| inner.core.look(server.key))
+    }
+
     /// A server's state; `None` if it is not in the pool.
     #[must_use]
     pub fn state(&self, server: &Server) -> Option<State> {
-        self.inner.lock().core.look(server.key).map(|(state, _)| state)
-    }
-
-    /// The list of servers, by id.
-    #[must_use]
-    pub fn status(&self) -> Vec<ServerStatus> {
-        let seen: Vec<_> = {
-            let inner = self.inner.lock();
-            let look = |server: &Arc<Server>| Some((Arc::clone(server), inner.core.look(server.key)?));
-            inner.members.values().filter_map(look).collect()
-        };
-        let mut list: Vec<_> = seen.into_iter().map(|(server, (state, active))| server.status(state, active)).collect();
-        list.sort_by(|a, b| a.processing_time.total_cmp(&b.processing_time).then_with(|| a.id.cmp(&b.id)));
-        list
+        self.look(server).map(|standing| standing.state)
     }
 
     /// How many requests wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.inner.lock().core.waiting()
+        self.locked.look(|inner| inner.core.waiting())
     }
 
     /// The evidence of a decision, with the servers' ids instead of keys.
     #[must_use]
     pub fn evidence(&self, decision: &Decision) -> (Vec<Considered>, Vec<SkippedServer>) {
-        let inner = self.inner.lock();
-        let id = |key: &ServerKey| inner.members.get(key).map_or_else(|| "?".to_owned(), |server| server.id.clone());
-        let considered = decision.considered.iter().map(|server| Considered {
-            server: id(&server.key),
-            processing_time: server.processing_time.as_secs_f64(),
-            active: server.active,
-            capacity: server.capacity,
-        });
-        let skipped = decision.skipped.iter().map(|(key, why)| SkippedServer { server: id(key), why: *why });
-        (considered.collect(), skipped.collect())
+        let Some(evidence) = &decision.evidence else { return Default::default() };
+        self.locked.look(|inner| {
+            let id =
+                |key: &ServerKey| inner.members.get(key).map_or_else(|| "?".to_owned(), |server| server.id.clone());
+            let considered = evidence.considered.iter().map(|weighed| Considered {
+                server: id(&weighed.candidate.key),
+                score: weighed.score,
+                processing_time: weighed.candidate.processing_time.as_secs_f64(),
+                active: weighed.candidate.active,
+                capacity: weighed.candidate.capacity,
+            });
+            let skipped = evidence.skipped.iter().map(|(key, why)| SkippedServer { server: id(key), why: *why });
+            (considered.collect(), skipped.collect())
+        })
     }
 }
 

@@ -1,20 +1,17 @@
 //! A server of the pool: who it is, and the connections to it that are kept.
 
-use super::State;
+use super::statistics::Statistics;
 use crate::policy::{Ended, ServerKey};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use protocol::{
-    message::{Identity, ServerStatus},
+    message::Identity,
     wire::{Connection, Pending, WireError},
 };
 use std::{
     net::{Shutdown, SocketAddr, TcpStream},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
 };
 
 /// Connections kept to one server at the most; each costs a descriptor here and a thread there.
@@ -43,8 +40,10 @@ pub struct Server {
     /// All connections to it, so that they can be cut when it is down: whoever waits on one learns it at once. The
     /// lock is held to add one, or to shut them down, which does not block.
     all: Mutex<Vec<Weak<TcpStream>>>,
-    answered: AtomicU64,
-    failed: AtomicU64,
+    /// What has happened here.
+    pub statistics: Statistics,
+    /// Why it is in its state, and since when. The lock is held to read or replace it.
+    reason: Mutex<(Option<String>, Instant)>,
     /// Wakes the thread that speaks to its control port.
     ask: Sender<()>,
 }
@@ -61,8 +60,8 @@ impl Server {
             database: identity.database.as_deref().map(Arc::from),
             all: Mutex::new(Vec::new()),
             kept: Mutex::new(Some(Vec::new())),
-            answered: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            statistics: Statistics::default(),
+            reason: Mutex::new((None, Instant::now())),
             ask,
         }
     }
@@ -80,7 +79,8 @@ impl Server {
                 Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
                 Some(_) => {}
                 None => {
-                    let connection = Connection::connect(self.address, within)?;
+                    let connected = Connection::connect(self.address, within);
+                    let connection = connected.inspect_err(|_| self.statistics.connect_errors.add_one())?;
                     self.note(&connection);
                     return Ok(connection);
                 }
@@ -133,34 +133,18 @@ impl Server {
         let _ = self.ask.try_send(());
     }
 
-    pub(super) fn count(&self, ended: Ended) {
-        match ended {
-            Ended::Answered => self.answered.fetch_add(1, Ordering::Relaxed),
-            Ended::Failed => self.failed.fetch_add(1, Ordering::Relaxed),
-            Ended::Cancelled => 0,
-        };
+    pub(super) fn count(&self, ended: Ended, took: Duration) {
+        self.statistics.count(ended, took);
     }
 
-    /// What `\servers` shows.
-    pub(super) fn status(&self, state: State, active: u32) -> ServerStatus {
-        let word = match state {
-            State::Up if active == 0 => "idle",
-            State::Up if active < self.capacity => "busy (has room)",
-            State::Up => "busy",
-            State::Doubtful => "doubtful",
-            State::Down => "down",
-            State::Draining => "drain",
-        };
-        ServerStatus {
-            id: self.id.clone(),
-            address: self.address,
-            state: word.to_owned(),
-            processing_time: self.processing_time.as_secs_f64(),
-            capacity: self.capacity,
-            active,
-            answered: self.answered.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            reason: None,
-        }
+    /// It is in another state from now on, and why.
+    pub(super) fn because(&self, why: Option<&str>) {
+        *self.reason.lock() = (why.map(str::to_owned), Instant::now());
+    }
+
+    /// Why it is in its state, and since when.
+    #[must_use]
+    pub fn reason(&self) -> (Option<String>, Instant) {
+        self.reason.lock().clone()
     }
 }

@@ -1,8 +1,10 @@
 //! The pool under threads.
 
 use super::*;
+use crate::policy::Name;
+use crossbeam_channel::bounded;
 use protocol::deadline::Deadline;
-use std::thread;
+use std::{collections::HashMap, thread};
 
 /// What a server with this id and processing time says of itself.
 fn identity(id: &str, processing_time: f64, capacity: u32) -> Identity {
@@ -22,7 +24,7 @@ fn identity(id: &str, processing_time: f64, capacity: u32) -> Identity {
 }
 
 fn pool() -> Arc<Pool> {
-    Pool::new(Name::Power, 1_000, Events::default())
+    Pool::new(Settings::of(Name::Power, 1_000), Events::default())
 }
 
 fn join(pool: &Pool, id: &str, time: f64, capacity: u32) -> Arc<Server> {

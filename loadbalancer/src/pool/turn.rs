@@ -61,6 +61,8 @@ pub struct Turn {
     ahead: usize,
     /// Since when no server has been alive, as far as was looked.
     hopeless_since: Option<Instant>,
+    /// Whether its server has come: then there is nothing to give back.
+    served: bool,
 }
 
 impl Turn {
@@ -73,7 +75,7 @@ impl Turn {
     ) -> Self {
         let (pool, wanted, since) = (Arc::clone(pool), wanted.clone(), Instant::now());
         let hopeless_since = (!hope).then_some(since);
-        Self { pool, wanted, ticket, granted, since, ahead, hopeless_since }
+        Self { pool, wanted, ticket, granted, since, ahead, hopeless_since, served: false }
     }
 
     /// How many were ahead when it was taken.
@@ -91,7 +93,10 @@ impl Turn {
         loop {
             let look = Deadline::after(LOOK_EVERY).min(deadline);
             match self.granted.recv_deadline(look.instant()) {
-                Ok((server, decision)) => return Ok(self.pool.found(server, decision, self.since)),
+                Ok((server, decision)) => {
+                    self.served = true;
+                    return Ok(self.pool.found(server, decision, self.since));
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(Refused::NoServer),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -120,7 +125,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.pool.withdraw(self.ticket) {
+        if self.served || self.pool.withdraw(self.ticket) {
             return;
         }
         if let Ok((server, _)) = self.granted.try_recv() {

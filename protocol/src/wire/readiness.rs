@@ -6,6 +6,8 @@
 use super::Connection;
 use crate::deadline::Deadline;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::AsFd;
 
 /// What a look at a connection shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,49 @@ pub fn wait_either(first: &Connection, second: &Connection, deadline: Deadline) 
         return Ok(buffered);
     }
     poll(first, Some(second), deadline)
+}
+
+/// Waits until one of several connections has something to say (bytes, an end, or an error), or the deadline passes:
+/// then it is none. Of several the first in the list is named.
+///
+/// # Errors
+/// If the system cannot wait.
+pub fn wait_any(connections: &[&Connection], deadline: Deadline) -> io::Result<Option<usize>> {
+    let buffered = connections.iter().position(|connection| connection.start < connection.end);
+    if buffered.is_some() {
+        return Ok(buffered);
+    }
+    poll_any(connections, deadline)
+}
+
+#[cfg(unix)]
+fn poll_any(connections: &[&Connection], deadline: Deadline) -> io::Result<Option<usize>> {
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    let sockets = connections.iter().map(|connection| connection.stream.as_fd());
+    let mut all: Vec<PollFd<'_>> = sockets.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)).collect();
+    loop {
+        let Ok(timeout) = Timespec::try_from(deadline.remaining()) else { return Ok(None) };
+        match rustix::event::poll(&mut all, Some(&timeout)) {
+            Ok(0) if deadline.has_passed() => return Ok(None),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(all.iter().position(|fd| !fd.revents().is_empty())),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn poll_any(connections: &[&Connection], deadline: Deadline) -> io::Result<Option<usize>> {
+    /// How often all are looked at, where nothing waits for all of them at once.
+    const TURN: std::time::Duration = std::time::Duration::from_millis(5);
+    loop {
+        let speaks = connections.iter().position(|connection| connection.pending() != Pending::Nothing);
+        let turn = deadline.remaining().min(TURN);
+        if speaks.is_some() || turn.is_zero() {
+            return Ok(speaks);
+        }
+        std::thread::park_timeout(turn);
+    }
 }
 
 #[cfg(unix)]

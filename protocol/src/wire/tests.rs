@@ -200,7 +200,9 @@ fn of_two_connections_the_one_that_speaks_is_named() {
     let (second, raw_second) = pair();
     let neither = wait_either(&first, &second, Deadline::after(Duration::from_millis(5))).unwrap();
     assert_eq!(neither, Readable { first: false, second: false });
+    assert_eq!(wait_any(&[&first, &second], Deadline::after(Duration::from_millis(5))).unwrap(), None);
     drop(raw_second);
+    assert_eq!(wait_any(&[&first, &second], soon().unwrap()).unwrap(), Some(1));
     let gone = wait_either(&first, &second, soon().unwrap()).unwrap();
     assert_eq!(gone, Readable { first: false, second: true });
 }

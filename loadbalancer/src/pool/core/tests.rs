@@ -1,6 +1,7 @@
 //! The pool's rules, each in a few lines, and all of them under random calls.
 
-use super::*;
+use super::{slot::Heed, *};
+use std::collections::VecDeque;
 
 const TOOK: Duration = Duration::from_millis(1);
 
@@ -9,9 +10,17 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn pool(times_ms: &[u64]) -> (Core, Vec<ServerKey>) {
-    let mut core = Core::new(Name::Power, 4);
-    let keys = times_ms.iter().map(|time| core.join(ms(*time), 1, None, 0).0).collect();
+    let mut core = Core::new(Settings::of(Name::Power, 4));
+    let keys = times_ms.iter().map(|time| core.join(newcomer(ms(*time), 1, None, 0)).0).collect();
     (core, keys)
+}
+
+fn newcomer(processing_time: Duration, capacity: u32, database: Option<Arc<str>>, serving: u32) -> Newcomer {
+    Newcomer { number: 0, processing_time, capacity, database, serving }
+}
+
+fn state(core: &Core, key: ServerKey) -> Option<(State, u32)> {
+    core.look(key).map(|standing| (standing.state, standing.active))
 }
 
 fn any() -> Wanted {
@@ -19,7 +28,7 @@ fn any() -> Wanted {
 }
 
 fn but(server: ServerKey) -> Wanted {
-    Wanted { avoid: vec![server], database: None }
+    Wanted { avoid: vec![server], ..any() }
 }
 
 fn server(taken: Taken) -> ServerKey {
@@ -36,8 +45,8 @@ fn ticket(taken: Taken) -> Ticket {
     }
 }
 
-fn served(grants: &[Grant]) -> Vec<(Ticket, ServerKey)> {
-    grants.iter().map(|grant| (grant.ticket, grant.decision.server)).collect()
+fn served(effects: &Effects) -> Vec<(Ticket, ServerKey)> {
+    effects.grants.iter().map(|grant| (grant.ticket, grant.decision.server)).collect()
 }
 
 #[test]
@@ -83,7 +92,7 @@ fn a_full_queue_refuses_and_a_withdrawal_makes_room() {
 fn a_server_that_joins_serves_those_who_wait() {
     let (mut core, _) = pool(&[]);
     let waiting = ticket(core.take(&any()));
-    let (key, grants) = core.join(ms(10), 1, None, 0);
+    let (key, grants) = core.join(newcomer(ms(10), 1, None, 0));
     assert_eq!(served(&grants), [(waiting, key)]);
 }
 
@@ -97,12 +106,12 @@ fn a_server_that_failed_the_request_is_avoided_while_another_is_up() {
 
 #[test]
 fn a_request_that_may_have_been_carried_out_never_leaves_its_database() {
-    let mut core = Core::new(Name::Power, 4);
+    let mut core = Core::new(Settings::of(Name::Power, 4));
     let (ours, other): (Arc<str>, Arc<str>) = ("ours".into(), "other".into());
-    let (first, _) = core.join(ms(1), 1, Some(Arc::clone(&ours)), 0);
-    core.join(ms(2), 1, Some(other), 0);
-    core.join(ms(3), 1, None, 0);
-    let wanted = Wanted { avoid: vec![first], database: Some(ours) };
+    let (first, _) = core.join(newcomer(ms(1), 1, Some(Arc::clone(&ours)), 0));
+    core.join(newcomer(ms(2), 1, Some(other), 0));
+    core.join(newcomer(ms(3), 1, None, 0));
+    let wanted = Wanted { avoid: vec![first], database: Some(ours), ..any() };
     assert_eq!(server(core.take(&wanted)), first, "it has failed the request, but no other can know");
     ticket(core.take(&wanted));
     core.down(first);
@@ -111,21 +120,21 @@ fn a_request_that_may_have_been_carried_out_never_leaves_its_database() {
 
 #[test]
 fn capacity_is_how_often_a_server_is_in_the_idle_list() {
-    let mut core = Core::new(Name::Power, 4);
-    let (key, _) = core.join(ms(1), 3, None, 0);
+    let mut core = Core::new(Settings::of(Name::Power, 4));
+    let (key, _) = core.join(newcomer(ms(1), 3, None, 0));
     (0..3).for_each(|_| assert_eq!(server(core.take(&any())), key));
     ticket(core.take(&any()));
-    assert_eq!(core.look(key), Some((State::Up, 3)));
+    assert_eq!(state(&core, key), Some((State::Up, 3)));
 }
 
 #[test]
 fn a_lost_answer_keeps_the_place_taken_until_the_server_was_asked() {
     let (mut core, keys) = pool(&[100]);
     server(core.take(&any()));
-    assert!(core.doubt(keys[0], TOOK).is_empty());
+    assert_eq!(core.doubt(keys[0], TOOK), Effects::default());
     let waiting = ticket(core.take(&any()));
     let (doubt, grants) = core.settle(keys[0], 1, 1);
-    assert!(doubt && grants.is_empty(), "it is still computing");
+    assert!(doubt && grants == Effects::default(), "it is still computing");
     let (doubt, grants) = core.settle(keys[0], 0, 1);
     assert!(!doubt);
     assert_eq!(served(&grants), [(waiting, keys[0])]);
@@ -133,8 +142,8 @@ fn a_lost_answer_keeps_the_place_taken_until_the_server_was_asked() {
 
 #[test]
 fn a_server_that_is_busy_when_it_joins_is_not_listed_idle() {
-    let mut core = Core::new(Name::Power, 4);
-    let (key, _) = core.join(ms(1), 1, None, 1);
+    let mut core = Core::new(Settings::of(Name::Power, 4));
+    let (key, _) = core.join(newcomer(ms(1), 1, None, 1));
     let waiting = ticket(core.take(&any()));
     assert!(core.settle(key, 1, 0).0);
     assert_eq!(served(&core.settle(key, 0, 0).1), [(waiting, key)]);
@@ -142,15 +151,15 @@ fn a_server_that_is_busy_when_it_joins_is_not_listed_idle() {
 
 #[test]
 fn settling_does_not_free_places_that_are_honestly_taken() {
-    let mut core = Core::new(Name::Power, 4);
-    let (key, _) = core.join(ms(1), 3, None, 0);
+    let mut core = Core::new(Settings::of(Name::Power, 4));
+    let (key, _) = core.join(newcomer(ms(1), 3, None, 0));
     (0..3).map(|_| server(core.take(&any()))).for_each(|_| ());
     core.doubt(key, TOOK);
     assert!(core.settle(key, 2, 1).0, "which of the three it is not serving cannot be told");
     (0..2).map(|_| core.give_back(key, Ended::Answered, TOOK)).for_each(drop);
-    assert_eq!(core.look(key), Some((State::Doubtful, 1)));
+    assert_eq!(state(&core, key), Some((State::Doubtful, 1)));
     assert!(!core.settle(key, 0, 1).0);
-    assert_eq!(core.look(key), Some((State::Up, 0)));
+    assert_eq!(state(&core, key), Some((State::Up, 0)));
 }
 
 #[test]
@@ -160,7 +169,7 @@ fn an_answer_older_than_the_doubt_settles_nothing() {
     let asked_at = core.doubts(keys[0]);
     core.doubt(keys[0], TOOK);
     assert!(core.settle(keys[0], 0, asked_at).0, "it was asked before it got the request");
-    assert_eq!(core.look(keys[0]), Some((State::Doubtful, 1)));
+    assert_eq!(state(&core, keys[0]), Some((State::Doubtful, 1)));
 }
 
 #[test]
@@ -170,9 +179,11 @@ fn a_decision_carries_its_evidence() {
     core.down(keys[3]);
     let Taken::Server(decision) = core.take(&but(keys[1])) else { panic!("one is free") };
     assert_eq!(decision.server, keys[2]);
-    assert_eq!(decision.considered.iter().map(|server| server.key).collect::<Vec<_>>(), [keys[2]]);
+    let evidence = decision.evidence.expect("evidence is collected");
+    let considered: Vec<_> = evidence.considered.iter().map(|weighed| (weighed.candidate.key, weighed.score)).collect();
+    assert_eq!(considered, [(keys[2], Some(0.3))]);
     let skipped = [(keys[0], Skipped::Busy), (keys[1], Skipped::AlreadyTried), (keys[3], Skipped::Down)];
-    assert_eq!(decision.skipped, skipped);
+    assert_eq!(evidence.skipped, skipped);
 }
 
 /// Random calls, each a plausible thing to happen; after each, the rules that must always hold.
@@ -180,12 +191,13 @@ fn a_decision_carries_its_evidence() {
 fn no_place_is_lost_or_given_twice_whatever_happens() {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut core = Core::new(Name::Power, 50);
+    let settings = Settings { eject: outlier::Rules::off(), ..Settings::of(Name::Power, 50) };
+    let mut core = Core::new(settings);
     let (mut held, mut doubted, mut queue) = (Vec::new(), Vec::new(), VecDeque::new());
-    let keys: Vec<ServerKey> = (1..=4).map(|n| core.join(ms(n), random.u32(1..4), None, 0).0).collect();
+    let keys: Vec<ServerKey> = (1..=4).map(|n| core.join(newcomer(ms(n), random.u32(1..4), None, 0)).0).collect();
     for step in 0..100_000 {
         let key = keys[random.usize(..keys.len())];
-        let mut grants = Vec::new();
+        let mut effects = Effects::default();
         match random.u8(..8) {
             0..=2 => match core.take(&any()) {
                 Taken::Server(decision) => {
@@ -197,12 +209,12 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
             },
             3..=4 if !held.is_empty() => {
                 let server = held.swap_remove(random.usize(..held.len()));
-                grants = core.give_back(server, Ended::Answered, TOOK);
+                effects = core.give_back(server, Ended::Answered, TOOK);
             }
             5 if !held.is_empty() => {
                 let server = held.swap_remove(random.usize(..held.len()));
                 doubted.push(server);
-                grants = core.doubt(server, TOOK);
+                effects = core.doubt(server, TOOK);
             }
             6 => {
                 // What the server counts: some of what we hold for certain (others have not reached it yet).
@@ -213,11 +225,11 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
                 doubted.retain(|server| *server != key);
                 doubted.extend((0..in_doubt.min(serving)).map(|_| key));
                 assert_eq!(doubt, in_doubt.min(serving) > 0, "seed {seed}, step {step}");
-                grants = settled;
+                effects = settled;
             }
-            _ => grants = core.down(key),
+            _ => effects = core.down(key),
         }
-        for grant in grants {
+        for grant in effects.grants {
             assert_eq!(queue.pop_front(), Some(grant.ticket), "seed {seed}, step {step}: out of order");
             held.push(grant.decision.server);
         }
@@ -225,7 +237,7 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
             let out = |list: &[ServerKey]| list.iter().filter(|key| **key == slot.seen.key).count() as u32;
             assert_eq!(slot.seen.active, out(&held) + out(&doubted), "seed {seed}, step {step}");
             assert!(slot.seen.active <= slot.seen.capacity, "seed {seed}, step {step}");
-            let idle = slot.why_not(&any(), false).is_none();
+            let idle = slot.why_not(&any(), Heed { avoided: false, ejected: false }, Duration::ZERO).is_none();
             assert!(!idle || queue.is_empty(), "seed {seed}, step {step}: idle while somebody waits");
         }
     }
