@@ -2,6 +2,7 @@
 
 use crate::{
     dispatch::{copies::CopyFlags, key::HashKey},
+    membership::flags::JoinFlags,
     policy,
 };
 use clap::Parser;
@@ -42,6 +43,9 @@ pub struct Config {
     /// Where the servers are.
     #[command(flatten)]
     pub registry: RegistryFlag,
+    /// How servers join over the network.
+    #[command(flatten)]
+    pub join: JoinFlags,
     /// How long a request waits.
     #[command(flatten)]
     pub queue_timeout: QueueTimeoutFlag,

@@ -5,7 +5,7 @@
 //! | [`policy`]     | one file per algorithm, pure                                                         |
 //! | [`pool`]       | THE lock: servers, idle list, waiting requests, leases                               |
 //! | [`health`]     | states and thresholds: checks, ejection, slow start; pure                            |
-//! | [`membership`] | where servers come from (`servers.json`), and the thread that speaks to each          |
+//! | [`membership`] | where servers come from (`servers.json`, the network), and the thread for each       |
 //! | [`dispatch`]   | the life of a request: take a server, relay, give it back, try another               |
 //! | [`frontend`]   | how clients speak                                                                    |
 //! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
@@ -18,6 +18,7 @@
 //! | main           | starts, then waits for the end  | the stop signal                        | –              | Ctrl-C                   |
 //! | `client-N`     | one client, all its requests    | `accept`; client; server; its turn     | pool           | drain, or its client     |
 //! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
+//! | `join-N`       | one server that has joined      | `accept`; its next word                | members        | its lease, or stop       |
 //! | `contact-ID`   | control port of one server      | its heartbeat; the next one            | pool           | entry gone, or stop      |
 //! | `console`      | prints events                   | its queue                              | stdout         | end of the events        |
 //! | `journal`      | writes events                   | its queue                              | –              | end of the events        |
@@ -25,7 +26,8 @@
 //! | `lifeline`     | the parent's death              | a socket                               | –              | end of the process       |
 //!
 //! Lock order: the pool's lock is the outermost and the only one that several threads want at the same time; a
-//! server's list of kept connections has a lock of its own, never held together with another.
+//! server's list of kept connections has a lock of its own, never held together with another. The list of members has
+//! one, too, under which nothing is done in the pool.
 
 pub mod policy;
 pub mod health;

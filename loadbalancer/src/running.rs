@@ -8,7 +8,10 @@ use crate::{
         journal::{self, Journal},
     },
     frontend::lab::Lab,
-    membership::{self, Membership},
+    membership::{
+        Members, Membership, file,
+        joining::{MAX_JOINED, Registration},
+    },
     pool::{Pool, Settings},
 };
 use anyhow::Context as _;
@@ -33,6 +36,8 @@ use std::{
 
 /// How long requests in hand may take to finish after the first Ctrl-C, before they are given up.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// How long servers that have joined may take to hear that the load balancer ends.
+const FAREWELL_TIME: Duration = Duration::from_millis(200);
 /// How long the threads get to end after that.
 const END_TIME: Duration = Duration::from_secs(2);
 
@@ -74,6 +79,7 @@ impl LoadBalancer {
         events: Events,
         told: Receiver<Infallible>,
     ) -> anyhow::Result<Self> {
+        let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let settings = pool_settings(config);
         let seed = settings.seed;
         let pool = Pool::new(settings, events.clone());
@@ -98,7 +104,9 @@ impl LoadBalancer {
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
         let registry = Registry::new(registry);
-        let membership = Following::begin(Membership { pool: Arc::clone(&pool), registry, events: events.clone() })?;
+        gate.add_own(crew.address());
+        let shared = Membership { pool: Arc::clone(&pool), registry, events: events.clone(), gate, token };
+        let membership = Following::begin(Members::new(shared), joining)?;
         Ok(Self { crew, membership, pool, events, told })
     }
 
@@ -106,6 +114,18 @@ impl LoadBalancer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.crew.address()
+    }
+
+    /// Where servers may join, if they may.
+    #[must_use]
+    pub fn join_address(&self) -> Option<SocketAddr> {
+        self.membership.joining.as_ref().map(Crew::address)
+    }
+
+    /// The servers that should be in its pool, to add some and to remove some.
+    #[must_use]
+    pub fn members(&self) -> &Arc<Members> {
+        &self.membership.members
     }
 
     /// Its pool.
@@ -150,24 +170,49 @@ fn registry(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(config.registry.path(&places))
 }
 
-/// The thread that follows the registry. Dropping this ends it, and the threads that speak to servers with it.
+/// The thread that follows the registry, and the registration port. Dropping this ends them, and the threads that speak to
+/// servers with them.
 struct Following {
     stop: Stop,
+    joining: Option<Crew>,
+    members: Arc<Members>,
 }
 
 impl Following {
-    fn begin(membership: Membership) -> anyhow::Result<Self> {
-        let (membership, stop) = (Arc::new(membership), Stop::new());
-        let following = Self { stop: stop.clone() };
-        let spawned =
-            thread::Builder::new().name("registry".into()).spawn(move || membership::follow(&membership, &stop));
-        spawned.map(|_| following).context("No thread for the registry")
+    fn begin(members: Arc<Members>, joining: Option<TcpListener>) -> anyhow::Result<Self> {
+        let mut following = Self { stop: Stop::new(), joining: None, members: Arc::clone(&members) };
+        let stop = following.stop.clone();
+        let spawned = thread::Builder::new().name("registry".into()).spawn(move || file::follow(&members, &stop));
+        spawned.context("No thread for the registry")?;
+        following.joining = joining.map(|listener| following.listen(listener)).transpose()?;
+        Ok(following)
+    }
+
+    /// Lets servers join over the network.
+    fn listen(&self, listener: TcpListener) -> anyhow::Result<Crew> {
+        let shared = self.members.shared();
+        shared.gate.add_own(listener.local_addr().context("The registration port has no address")?);
+        let options = CrewOptions { name: "join", max_connections: MAX_JOINED };
+        let crew = Crew::start(listener, options, Arc::new(Registration { members: Arc::clone(&self.members) }))
+            .context("No thread for servers that join")?;
+        let (address, token) = (crew.address(), shared.token.is_some());
+        shared.events.emit(|| Event::JoinListening { address, token });
+        Ok(crew)
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
         self.stop.drain();
+        // The servers that have joined are told, so that they look for the next load balancer at once.
+        if let Some(crew) = &self.joining {
+            crew.drain();
+            if !crew.join(FAREWELL_TIME) {
+                crew.abort();
+                let _ended = crew.join(END_TIME);
+            }
+        }
+        self.members.end();
     }
 }
 

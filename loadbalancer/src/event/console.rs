@@ -61,6 +61,15 @@ fn print_one(event: &Event) {
         Event::CopyLost { server, .. } => say!("Another server was first: server {server} is told to stop."),
         Event::CopyNotSent { .. } => {}
         Event::ServerLeft { server } => say!("Server {server} has left."),
+        Event::JoinListening { address, token } => {
+            let who = if *token { "who know the token" } else { "of this machine only, there is no token" };
+            let _nobody_reads = show!("Servers may join at {} ({who}).", tuple(*address));
+        }
+        Event::ServerAsksToJoin { server, address, .. } => {
+            say!("Server {server} at {} asks to join over the network.", tuple(*address));
+        }
+        Event::LeaseEnded { server, why } => say!("The lease of server {server} has ended: {}", Plain(why)),
+        Event::ServerRemoved { server } => say!("Server {server} was removed by hand."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
         Event::AnswerTaken { .. } => {}
         trouble => print_trouble(trouble),
@@ -88,7 +97,13 @@ fn print_trouble(event: &Event) {
         }
         Event::ServerDown { server, why } => warn!("Server {server} is down: {why}"),
         Event::ServerNotBelieved { server, address, why } => {
-            warn!("Server {server} at {} is in the registry but gets no requests: {why}", tuple(*address));
+            warn!("Server {server} at {} is registered but gets no requests: {why}", tuple(*address));
+        }
+        Event::JoinRefused { peer, server: Some(server), why } => {
+            warn!("Server {server} at {} may not join: {}", tuple(*peer), Plain(why));
+        }
+        Event::JoinRefused { peer, server: None, why } => {
+            warn!("Somebody at {} may not join: {}", tuple(*peer), Plain(why));
         }
         Event::RegistryTrouble { why } => warn!("{why}"),
         Event::Panicked { message } => warn!("A defect ended one connection: {message}"),

@@ -118,6 +118,16 @@ pub enum Event {
     ServerNotBelieved { server: String, address: SocketAddr, why: String },
     /// An entry of the registry was removed because its process is surely gone.
     EntryRemoved { server: String, address: SocketAddr, why: String },
+    /// Servers may join over the network, here.
+    JoinListening { address: SocketAddr, token: bool },
+    /// A server asks to join over the network: it may, if it is who it says.
+    ServerAsksToJoin { server: String, address: SocketAddr, peer: SocketAddr },
+    /// Somebody who wanted to join over the network was sent away.
+    JoinRefused { peer: SocketAddr, server: Option<String>, why: String },
+    /// A server that had joined over the network is out: its lease was not renewed.
+    LeaseEnded { server: String, why: String },
+    /// A person has removed a server.
+    ServerRemoved { server: String },
     /// The registry, or an entry of it, cannot be read.
     RegistryTrouble { why: String },
     /// A defect: a handler panicked, and one connection ended.

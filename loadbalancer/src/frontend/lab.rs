@@ -138,7 +138,7 @@ impl Lab {
 
 /// Sends a failure to someone who is not served, and waits a moment for him to read it: a socket that is closed with
 /// unread bytes is reset, and the reset may overtake the failure.
-fn turn_away(mut stream: &TcpStream, failure: &Failure) -> io::Result<()> {
+pub(crate) fn turn_away(mut stream: &TcpStream, failure: &Failure) -> io::Result<()> {
     let mut frame = Vec::new();
     push_frame(&mut frame, Kind::Error, RequestId::NONE, &to_header(failure), &[]);
     stream.set_write_timeout(Some(REFUSE_TIME))?;

@@ -12,16 +12,19 @@
 //! **Doubt.** When an answer was lost, the pool wants to know what the server is doing: the heartbeat's answer says
 //! how many requests it serves. Until then it gets nothing.
 
-use super::Membership;
+use super::{
+    Membership,
+    roll::{Claim, Source},
+    standing::Standing,
+};
 use crate::{event::Event, pool::Server};
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use protocol::{
     deadline::Phase,
     flags::MAX_PROCESSING_TIME,
     handshake::{Control, HandshakeError},
     limits::{CONTROL_TIME, HEARTBEAT_EVERY, HEARTBEAT_FALL},
     message::Identity,
-    registry::Entry,
     wire::WireError,
 };
 use std::{
@@ -47,40 +50,62 @@ const REMOVE_EVERY: u32 = 40;
 /// A running contact. Dropping it ends its thread, which takes the server out of the pool.
 #[derive(Debug)]
 pub struct Contact {
-    end: Sender<Infallible>,
+    /// Nothing, once it has been told to end.
+    end: Option<Sender<Infallible>>,
     thread: JoinHandle<()>,
 }
 
 impl Contact {
-    /// Begins speaking to the server of this entry, in a thread of its own. `before` is the contact of the same id
-    /// that this one replaces: its thread is waited for, so that no server is ever in the pool twice.
+    /// Begins speaking to the server of this claim, in a thread of its own, which tells what it finds out to `standing`.
+    /// `before` is the contact of the same id that this one replaces: its thread is waited for, so that no server is ever
+    /// in the pool twice.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn begin(membership: &Arc<Membership>, entry: Entry, before: Option<Self>) -> io::Result<Self> {
+    pub fn begin(
+        membership: &Arc<Membership>,
+        claim: Claim,
+        standing: Arc<Standing>,
+        before: Option<Self>,
+    ) -> io::Result<Self> {
         let (end, ended) = bounded(0);
         let (ask, asked) = bounded(1);
-        let name = format!("contact-{}", entry.id);
-        let speaker = Speaker { membership: Arc::clone(membership), entry, ask, asked, ended, server: None };
+        let name = format!("contact-{}", claim.entry.id);
+        let membership = Arc::clone(membership);
+        let speaker = Speaker { membership, claim, standing, ask, asked, ended, server: None };
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Some(before) = before {
                 before.end();
             }
-            speaker.speak();
+            if speaker.ended.try_recv() != Err(TryRecvError::Disconnected) {
+                speaker.speak();
+            }
         })?;
-        Ok(Self { end, thread })
+        Ok(Self { end: Some(end), thread })
+    }
+
+    /// Tells the thread to end, without waiting for it.
+    pub fn stop(&mut self) {
+        self.end = None;
+    }
+
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Ends the thread and waits for its end, a second or two at the most.
-    fn end(self) {
-        drop(self.end);
+    fn end(mut self) {
+        self.stop();
         let _panicked = self.thread.join();
     }
 }
 
 struct Speaker {
     membership: Arc<Membership>,
-    entry: Entry,
+    claim: Claim,
+    standing: Arc<Standing>,
     ask: Sender<()>,
     asked: Receiver<()>,
     ended: Receiver<Infallible>,
@@ -103,15 +128,19 @@ impl Speaker {
             match self.meet() {
                 Ok((mut control, server)) => {
                     (nobody, told) = (0, None);
+                    self.standing.believed();
                     match self.converse(&mut control, &server) {
                         Over::Ended => break,
-                        Over::Silent(why) => self.membership.pool.down(&server, &why),
+                        Over::Silent(why) => {
+                            self.standing.not(&why);
+                            self.membership.pool.down(&server, &why);
+                        }
                     }
                 }
                 Err(stranger) => {
                     nobody = if stranger.nobody_listens { nobody + 1 } else { 0 };
                     self.not_believed(&stranger.why, &mut told);
-                    if nobody % REMOVE_EVERY == SURELY_GONE && self.entry.control.ip().is_loopback() {
+                    if nobody % REMOVE_EVERY == SURELY_GONE && self.claim.entry.control.ip().is_loopback() {
                         self.remove_entry(&stranger.why);
                     }
                 }
@@ -128,10 +157,10 @@ impl Speaker {
     /// Connects, and compares who is there with who should be. A process that was met before is the same server;
     /// another one is a new server under the old id.
     fn meet(&mut self) -> Result<(Control, Arc<Server>), Stranger> {
-        let mut control = Control::connect(self.entry.control, CONTROL_TIME).map_err(Stranger::from)?;
-        let identity = control.identify(CONTROL_TIME).map_err(Stranger::from)?;
+        let mut control = Control::connect(self.claim.entry.control, CONTROL_TIME).map_err(Stranger::from)?;
+        let identity = control.identify_with(self.membership.token.as_ref(), CONTROL_TIME).map_err(Stranger::from)?;
         let pool = &self.membership.pool;
-        let agreed = disagreement(&self.entry, &identity).map_or(Ok(()), Err).and_then(|()| pool.admit(&identity));
+        let agreed = disagreement(&self.claim, &identity).map_or(Ok(()), Err).and_then(|()| pool.admit(&identity));
         agreed.map_err(|why| Stranger { why, nobody_listens: false })?;
         let serving = control.heartbeat(CONTROL_TIME).map_err(Stranger::from)?.active;
         let server = match self.server.take() {
@@ -191,18 +220,22 @@ impl Speaker {
 
     /// Tells why the server at this address gets no requests: once for each reason.
     fn not_believed(&self, why: &str, told: &mut Option<String>) {
+        self.standing.not(why);
         if let Some(server) = &self.server {
             self.membership.pool.down(server, why);
         } else if told.as_deref() != Some(why) {
             *told = Some(why.to_owned());
-            let (server, address) = (self.entry.id.clone(), self.entry.address);
+            let (server, address) = (self.claim.entry.id.clone(), self.claim.entry.address);
             self.membership.events.emit(|| Event::ServerNotBelieved { server, address, why: why.to_owned() });
         }
     }
 
     fn remove_entry(&self, why: &str) {
-        let (server, address) = (self.entry.id.clone(), self.entry.address);
-        match self.membership.registry.remove_if_same(&self.entry) {
+        if self.claim.source != Source::File {
+            return;
+        }
+        let (server, address) = (self.claim.entry.id.clone(), self.claim.entry.address);
+        match self.membership.registry.remove_if_same(&self.claim.entry) {
             Ok(change) if change.removed.is_empty() => {}
             Ok(_) => self.membership.events.emit(|| Event::EntryRemoved {
                 server,
@@ -226,19 +259,23 @@ impl From<HandshakeError> for Stranger {
     }
 }
 
-/// In what the process at the control port and the entry disagree.
-fn disagreement(entry: &Entry, identity: &Identity) -> Option<String> {
+/// In what the process at the control port and the claim disagree.
+fn disagreement(claim: &Claim, identity: &Identity) -> Option<String> {
+    let entry = &claim.entry;
     if identity.id != entry.id {
         return Some(format!("its control port {} answers as server {}", entry.control, identity.id));
     }
     if identity.address != entry.address {
-        return Some(format!("the registry has it at {}, and it says it is at {}", entry.address, identity.address));
+        return Some(format!("its entry has it at {}, and it says it is at {}", entry.address, identity.address));
     }
     if !(0.0..=MAX_PROCESSING_TIME).contains(&identity.processing_time) {
         return Some(format!("it says that it takes {} seconds for a request", identity.processing_time));
     }
     if identity.service != entry.service {
-        return Some(format!("the registry has it as service {}, and it says {}", entry.service, identity.service));
+        return Some(format!("its entry has it as service {}, and it says {}", entry.service, identity.service));
+    }
+    if claim.incarnation.is_some_and(|joined| joined != identity.incarnation) {
+        return Some("its control port answers as another process than the one that has joined".to_owned());
     }
     None
 }
