@@ -80,6 +80,8 @@ pub enum Phase {
     Idle,
     /// For the rest of a frame's prefix or header.
     Header,
+    /// For the rest of the head of an HTTP message.
+    Head,
     /// For the first byte of an answer.
     Answer,
     /// For the next block of a body.
@@ -94,8 +96,9 @@ impl fmt::Display for Phase {
             Self::Connect => "connecting",
             Self::Idle => "waiting for a request",
             Self::Header => "reading a frame's prefix and header",
+            Self::Head => "reading the head of a message",
             Self::Answer => "waiting for the answer",
-            Self::Body => "reading a frame's body",
+            Self::Body => "reading a body",
             Self::Send => "sending",
         })
     }

@@ -3,9 +3,9 @@
 //! The protocol, from the bottom up: [`limits`], [`id`], [`frame`], [`value`], [`message`] are pure; [`deadline`] and
 //! [`wire`] put frames on a connection with a deadline for every wait; [`listener`] serves connections with threads
 //! that take turns; [`handshake`] asks a server who it is, [`join`] is how one on another machine registers, and [`token`]
-//! how either proves that it may. Then the files that the programs share ([`registry`],
-//! [`database`], [`places`]), and what makes a program one: [`flags`], [`stop`], [`lifeline`], [`holder`],
-//! [`descriptors`], [`output`].
+//! how either proves that it may. [`http`] speaks HTTP/1.1 on the same wire and listener. Then the files that the
+//! programs share ([`registry`], [`database`], [`places`]), and what makes a program one: [`flags`], [`stop`],
+//! [`lifeline`], [`holder`], [`descriptors`], [`output`].
 //!
 //! # Threads
 //!
@@ -27,6 +27,7 @@ pub mod listener;
 pub mod token;
 pub mod handshake;
 pub mod join;
+pub mod http;
 
 pub mod registry;
 pub mod database;

@@ -14,6 +14,7 @@ mod carry;
 mod vanished;
 mod readiness;
 mod header;
+mod bytes;
 
 pub use carry::{Carried, Carrier, CarryError};
 pub use error::WireError;

@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// Writes all parts, giving each block of them its time.
-    fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<(), WireError> {
+    pub(super) fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<(), WireError> {
         let mut pace = Pace::begin(BLOCK_TIME);
         IoSlice::advance_slices(&mut parts, 0); // Drops empty parts at the front.
         while !parts.is_empty() {
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Ends the sending side, then reads and drops what still comes, for [`LINGER_TIME`] at most.
-    fn linger(&mut self) {
+    pub(crate) fn linger(&mut self) {
         let deadline = Some(Deadline::after(LINGER_TIME));
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return;
