@@ -2,6 +2,7 @@
 
 use crate::{
     dispatch::{copies::CopyFlags, key::HashKey},
+    health::flags::HealthFlags,
     membership::flags::JoinFlags,
     policy,
 };
@@ -37,6 +38,9 @@ pub struct Config {
     /// Copies of requests.
     #[command(flatten)]
     pub copies: CopyFlags,
+    /// How servers are watched.
+    #[command(flatten)]
+    pub health: HealthFlags,
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenFlag,

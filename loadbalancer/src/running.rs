@@ -105,7 +105,8 @@ impl LoadBalancer {
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
         let registry = Registry::new(registry);
         gate.add_own(crew.address());
-        let shared = Membership { pool: Arc::clone(&pool), registry, events: events.clone(), gate, token };
+        let (pool_too, check) = (Arc::clone(&pool), config.health.check);
+        let shared = Membership { pool: pool_too, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
         Ok(Self { crew, membership, pool, events, told })
     }
@@ -155,7 +156,9 @@ impl LoadBalancer {
 /// How the pool is set up.
 fn pool_settings(config: &Config) -> Settings {
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
-    Settings { options: config.options.clone(), seed, ..Settings::of(config.balance, config.max_queue) }
+    let (options, health) = (config.options.clone(), config.health);
+    let (eject, slow_start) = (health.eject, health.slow_start);
+    Settings { options, seed, eject, slow_start, ..Settings::of(config.balance, config.max_queue) }
 }
 
 /// Listens where the command line says.

@@ -63,11 +63,8 @@ pub const LINGER_TIME: Duration = Duration::from_millis(500);
 /// How long a server may take to answer the handshake or a heartbeat on its control port.
 pub const CONTROL_TIME: Duration = Duration::from_secs(1);
 
-/// How often the load balancer asks each server for a heartbeat.
+/// How often a server says, or is asked, whether it lives, unless it is told otherwise.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
-
-/// Unanswered heartbeats after which a server is down.
-pub const HEARTBEAT_FALL: u32 = 3;
 
 /// What an attempt gets beyond the server's processing time before the first byte of the answer must be there.
 pub const ATTEMPT_GRACE: Duration = Duration::from_secs(2);

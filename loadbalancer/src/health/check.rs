@@ -45,6 +45,7 @@
 //! speed and certainty: Chandra and Toueg, "Unreliable Failure Detectors for Reliable Distributed Systems" (1996).
 
 use super::words::{Words, written};
+use protocol::limits::{CONTROL_TIME, HEARTBEAT_EVERY};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// How soon the next probe comes while a server is on its way up or down, and while it is down: soon enough that a
@@ -87,7 +88,7 @@ impl Check {
 
 impl Default for Check {
     fn default() -> Self {
-        Self { inter: Duration::from_secs(1), timeout: Duration::from_secs(1), rise: 2, fall: 3 }
+        Self { inter: HEARTBEAT_EVERY, timeout: CONTROL_TIME, rise: 2, fall: 3 }
     }
 }
 

@@ -22,6 +22,7 @@
 pub mod check;
 pub mod outlier;
 pub mod slow_start;
+pub mod flags;
 mod words;
 
 pub use check::{Check, Probes, Verdict};

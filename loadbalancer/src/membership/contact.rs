@@ -5,26 +5,32 @@
 //! once, and gets no work. Where nobody listens any more on this machine, the process is surely gone, and the entry
 //! is removed, so that nobody has to clean `servers.json` by hand.
 //!
-//! **Life.** A heartbeat a second; three unanswered ones and the server is down; a closed connection, with the next
-//! heartbeat, and the loss of a request calls for that one at once. A stopped process (SIGSTOP) keeps its connections open and accepts new ones, in the kernel: only an answer proves
-//! life.
+//! **Life.** Each server is asked in turn (`--check`, a *probe* a second); the rules, and how soon they find what, are in
+//! [`check`](crate::health::check). A stopped process (SIGSTOP) keeps its connections open and accepts new ones, in the
+//! kernel: only an answer proves life. A closed connection proves the contrary at once, with the next probe, and the
+//! loss of a request calls for that one immediately. A server that was down is up after `rise` good probes, of which
+//! the handshake is the first; one that joins has no past that speaks against it, and is up after its handshake.
 //!
-//! **Doubt.** When an answer was lost, the pool wants to know what the server is doing: the heartbeat's answer says
-//! how many requests it serves. Until then it gets nothing.
+//! **Doubt.** When an answer was lost, the pool wants to know what the server is doing: the answer to a probe says how
+//! many requests it serves. Until then it gets nothing.
 
 use super::{
     Membership,
     roll::{Claim, Source},
     standing::Standing,
 };
-use crate::{event::Event, pool::Server};
+use crate::{
+    event::Event,
+    health::{Check, Probes, Verdict},
+    pool::{Server, State},
+};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use protocol::{
     deadline::Phase,
     flags::MAX_PROCESSING_TIME,
     handshake::{Control, HandshakeError},
-    limits::{CONTROL_TIME, HEARTBEAT_EVERY, HEARTBEAT_FALL},
-    message::Identity,
+    limits::CONTROL_TIME,
+    message::{Alive, Identity},
     wire::WireError,
 };
 use std::{
@@ -39,8 +45,6 @@ use std::{
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How soon a server is asked again while it is in doubt.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// Unanswered heartbeats after which a server is down whose answer to a request was lost already.
-const FALL_IN_DOUBT: u32 = 2;
 /// How often in a row nobody may have listened before the entry is removed: a server that is just being restarted
 /// on the same port gets the time between two tries.
 const SURELY_GONE: u32 = 2;
@@ -71,8 +75,8 @@ impl Contact {
         let (end, ended) = bounded(0);
         let (ask, asked) = bounded(1);
         let name = format!("contact-{}", claim.entry.id);
-        let membership = Arc::clone(membership);
-        let speaker = Speaker { membership, claim, standing, ask, asked, ended, server: None };
+        let (membership, probes) = (Arc::clone(membership), Probes::new(&membership.check));
+        let speaker = Speaker { membership, claim, standing, ask, asked, ended, server: None, probes };
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Some(before) = before {
                 before.end();
@@ -95,7 +99,7 @@ impl Contact {
         self.thread.is_finished()
     }
 
-    /// Ends the thread and waits for its end, a second or two at the most.
+    /// Ends the thread and waits for its end: until the question that it has just asked is answered, or is over.
     fn end(mut self) {
         self.stop();
         let _panicked = self.thread.join();
@@ -110,6 +114,8 @@ struct Speaker {
     asked: Receiver<()>,
     ended: Receiver<Infallible>,
     server: Option<Arc<Server>>,
+    /// What its probes have said.
+    probes: Probes,
 }
 
 /// Why the conversation with a server is over.
@@ -138,6 +144,7 @@ impl Speaker {
                     }
                 }
                 Err(stranger) => {
+                    let _down_before = self.probes.bad();
                     nobody = if stranger.nobody_listens { nobody + 1 } else { 0 };
                     self.not_believed(&stranger.why, &mut told);
                     if nobody % REMOVE_EVERY == SURELY_GONE && self.claim.entry.control.ip().is_loopback() {
@@ -164,9 +171,13 @@ impl Speaker {
         agreed.map_err(|why| Stranger { why, nobody_listens: false })?;
         let serving = control.heartbeat(CONTROL_TIME).map_err(Stranger::from)?.active;
         let server = match self.server.take() {
-            Some(known) if known.incarnation == identity.incarnation => known,
+            Some(known) if known.incarnation == identity.incarnation => {
+                let _enough = self.probes.good();
+                known
+            }
             other => {
                 other.into_iter().for_each(|old| pool.leave(&old));
+                self.probes = Probes::new(&self.membership.check);
                 pool.join(&identity, serving, self.ask.clone())
             }
         };
@@ -174,39 +185,61 @@ impl Speaker {
         Ok((control, server))
     }
 
-    /// Heartbeats, until the server falls silent or the contact ends.
-    fn converse(&self, control: &mut Control, server: &Server) -> Over {
-        let pool = &self.membership.pool;
-        let mut missed = 0;
+    /// Probes, until the server falls silent or the contact ends.
+    fn converse(&mut self, control: &mut Control, server: &Server) -> Over {
+        // The handshake was a probe. Where it takes more of them, they are not asked in one breath.
+        if !self.probes.is_up() && self.wait(self.probes.next_in(), &self.asked) {
+            return Over::Ended;
+        }
         loop {
-            let doubts = pool.doubts(server);
-            let doubt = match control.heartbeat(CONTROL_TIME) {
+            let doubts = self.membership.pool.doubts(server);
+            let doubt = match control.heartbeat(self.membership.check.timeout) {
                 Ok(alive) if alive.incarnation != server.incarnation => {
-                    return Over::Silent("another process has taken its place".into());
+                    return self.gone("another process has taken its place.");
                 }
-                Ok(alive) if alive.draining => {
-                    missed = 0;
-                    pool.drain(server);
-                    false
-                }
-                Ok(alive) => {
-                    missed = 0;
-                    pool.settle(server, alive.active, doubts)
-                }
+                Ok(alive) => self.answered(server, &alive, doubts),
                 Err(HandshakeError::Wire(WireError::Timeout { phase: Phase::Answer, .. })) => {
-                    missed += 1;
-                    let doubt = pool.state(server) != Some(crate::pool::State::Up);
-                    if missed >= HEARTBEAT_FALL || (doubt && missed >= FALL_IN_DOUBT) {
-                        return Over::Silent(format!("{missed} of its heartbeats in a row were not answered in time"));
+                    match self.unanswered(server) {
+                        Ok(doubt) => doubt,
+                        Err(over) => return over,
                     }
-                    doubt
                 }
-                Err(error) => return Over::Silent(error.to_string()),
+                Err(error) => return self.gone(&format!("its check failed. {error}")),
             };
-            if self.wait(if doubt { ASK_AGAIN } else { HEARTBEAT_EVERY }, &self.asked) {
+            let next = self.probes.next_in();
+            if self.wait(if doubt { ASK_AGAIN.min(next) } else { next }, &self.asked) {
                 return Over::Ended;
             }
         }
+    }
+
+    /// A good probe. Returns whether the server is in doubt.
+    fn answered(&mut self, server: &Server, alive: &Alive, doubts: u64) -> bool {
+        let _enough = self.probes.good();
+        if alive.draining {
+            self.membership.pool.drain(server);
+            return false;
+        }
+        self.probes.is_up() && self.membership.pool.settle(server, alive.active, doubts)
+    }
+
+    /// A bad probe. Returns whether the server is in doubt, if it is not down.
+    fn unanswered(&mut self, server: &Server) -> Result<bool, Over> {
+        let doubt = self.membership.pool.state(server) != Some(State::Up);
+        let (was_up, before) = (self.probes.is_up(), self.probes.against());
+        let verdict = if doubt { self.probes.bad_in_doubt() } else { self.probes.bad() };
+        // Who is down already gets a new connection: perhaps that one is answered.
+        if was_up && verdict != Some(Verdict::Down) {
+            return Ok(doubt);
+        }
+        let bad = if was_up { before + 1 } else { 1 };
+        Err(Over::Silent(silence(bad, doubt && was_up, &self.membership.check)))
+    }
+
+    /// What cannot be a slip: the server is down at once.
+    fn gone(&mut self, why: &str) -> Over {
+        let _down = self.probes.gone();
+        Over::Silent(why.to_owned())
     }
 
     /// Waits until it is time for the next question, somebody wants it asked now, or the contact ends (true).
@@ -245,6 +278,13 @@ impl Speaker {
             Err(error) => self.membership.events.emit(|| Event::RegistryTrouble { why: error.to_string() }),
         }
     }
+}
+
+/// Why a server is down whose probes were not answered.
+fn silence(bad: u32, doubt: bool, check: &Check) -> String {
+    let first = if doubt { "the answer to a request was lost, and then " } else { "" };
+    let probes = if bad == 1 { "a probe was".to_owned() } else { format!("{bad} probes in a row were") };
+    format!("its check failed: {first}{probes} not answered within {:?}.", check.timeout)
 }
 
 /// Why who answers, if anybody, is not the server of the entry.

@@ -30,7 +30,7 @@ pub use self::{
 };
 
 use self::gate::Gate;
-use crate::{event::Events, pool::Pool};
+use crate::{event::Events, health::Check, pool::Pool};
 use protocol::{registry::Registry, token::Token};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Membership {
     pub pool: Arc<Pool>,
     /// Where they register.
     pub registry: Registry,
+    /// How servers are asked whether they live.
+    pub check: Check,
     /// Where what happens is told.
     pub events: Events,
     /// Who may join.

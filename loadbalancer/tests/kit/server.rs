@@ -43,6 +43,7 @@ struct Shared {
     active: AtomicU32,
     silent: AtomicBool,
     draining: AtomicBool,
+    alive: AtomicU32,
     connections: AtomicU32,
     script: Mutex<Script>,
     seen: Sender<Seen>,
@@ -113,6 +114,7 @@ impl Shared {
                 let question: Identify = from_header(connection.peer(), &prefix, &header).unwrap();
                 connection.send_message(Kind::Identity, prefix.id, &self.identity(question.nonce))
             } else {
+                self.alive.fetch_add(1, SeqCst);
                 let (active, draining) = (self.active.load(SeqCst), self.draining.load(SeqCst));
                 let alive = Alive { incarnation: self.incarnation.load(SeqCst), active, draining };
                 connection.send_message(Kind::Alive, prefix.id, &alive)
@@ -181,6 +183,7 @@ impl FakeServer {
             active: AtomicU32::new(0),
             silent: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            alive: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             script: Mutex::new(script),
             seen,
@@ -222,6 +225,11 @@ impl FakeServer {
     /// How many connections it has, those of its control port among them.
     pub fn connections(&self) -> u32 {
         self.shared.connections.load(SeqCst)
+    }
+
+    /// How often it has said that it lives.
+    pub fn said_alive(&self) -> u32 {
+        self.shared.alive.load(SeqCst)
     }
 
     /// Stops answering on the control port (or begins again), like a stopped process.

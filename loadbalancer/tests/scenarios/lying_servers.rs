@@ -23,7 +23,8 @@ fn says(make: impl Fn(RequestId) -> Vec<u8> + Send + Sync + 'static) -> Script {
 }
 
 fn strong_and_weak(script: Script) -> (Lab, FakeServer, FakeServer) {
-    let lab = Lab::new(&[]);
+    // Who lies again and again would be left out: here it is to be asked each time.
+    let lab = Lab::new(&["--eject", "off"]);
     let strong = lab.server("strong", script);
     let weak = lab.weaker("weak", echo());
     (lab, strong, weak)

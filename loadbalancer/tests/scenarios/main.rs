@@ -15,5 +15,4 @@ mod membership;
 mod queue;
 mod many_clients;
 mod ending;
-mod copies;
 mod deadlines;

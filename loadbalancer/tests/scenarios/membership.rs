@@ -10,6 +10,7 @@ use protocol::{
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 fn entry(id: &str, control: SocketAddr) -> Entry {
@@ -30,6 +31,25 @@ pub fn a_server_falls_silent_and_returns() {
     lab.until_event("its return", |event| matches!(event, Event::ServerUp { server } if server == "1"));
     client.assert_usable();
     assert_eq!(lab.status("1").unwrap().answered, 2, "it is the same server");
+}
+
+/// Who asks more often knows sooner; whoever returns has to answer as often in a row as was asked for.
+#[test]
+fn a_check_of_ones_own() {
+    let lab = Lab::new(&["--check", "inter 200ms timeout 200ms fall 2 rise 6"]);
+    let server = lab.server("1", echo());
+    let begin = Instant::now();
+    server.fall_silent(true);
+    let down = lab.until_event("its fall", |event| matches!(event, Event::ServerDown { .. }));
+    // 200 + 2 × 200 + 200 ms; the defaults need three seconds and a half at least.
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    let Event::ServerDown { why, .. } = down else { unreachable!() };
+    assert_eq!(why, "its check failed: 2 probes in a row were not answered within 200ms.");
+    let before = server.said_alive();
+    server.fall_silent(false);
+    lab.until_event("its return", |event| matches!(event, Event::ServerUp { .. }));
+    assert!(server.said_alive() - before >= 6, "{}", server.said_alive() - before);
+    lab.client().assert_usable();
 }
 
 /// A killed process is noticed, and its entry is removed, so that nobody has to clean the file by hand.
