@@ -17,6 +17,7 @@
 //! |----------------|---------------------------------|----------------------------------------|----------------|--------------------------|
 //! | main           | starts, then waits for the end  | the stop signal                        | –              | Ctrl-C                   |
 //! | `client-N`     | one client, all its requests    | `accept`; client; server; its turn     | pool           | drain, or its client     |
+//! | `loser-N`      | copies that were not first      | last words; its queue                  | pool           | end of the program       |
 //! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
 //! | `join-N`       | one server that has joined      | `accept`; its next word                | members        | its lease, or stop       |
 //! | `contact-ID`   | control port of one server      | its heartbeat; the next one            | pool           | entry gone, or stop      |

@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{
-        self, Event, Events,
+        self, Event, Events, Wants,
         journal::{self, Journal},
     },
     frontend::lab::Lab,
@@ -27,6 +27,7 @@ use protocol::{
 };
 use std::{
     convert::Infallible,
+    iter,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -223,7 +224,10 @@ impl Drop for Following {
 /// receiver disconnects when they have ended.
 fn subscribe(config: &Config, registry: &Path) -> (Events, Receiver<Infallible>) {
     let journal = if config.no_journal { None } else { open_journal(config, registry) };
-    let (events, queues) = Events::with_listeners(1 + usize::from(journal.is_some()));
+    let console = if config.quiet.quiet { Wants::News } else { Wants::Everything };
+    let journaling = journal.is_some().then_some(Wants::Everything);
+    let wishes: Vec<Wants> = iter::once(console).chain(journaling).collect();
+    let (events, queues) = Events::for_listeners(&wishes);
     let (telling, told) = bounded(0);
     let mut queues = queues.into_iter();
     if let Some(queue) = queues.next() {

@@ -95,9 +95,9 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
     match attempts(context, request, &mut story, client) {
         Outcome::Answered { server, bytes, complete } => {
             if request.what == What::File && complete {
-                events.emit(|| Event::FileSent { request: id, server: server.clone(), bytes });
+                events.step(|| Event::FileSent { request: id, server: server.clone(), bytes });
             }
-            events.emit(|| Event::ResponseSent { request: id, server, took_us: took() });
+            events.step(|| Event::ResponseSent { request: id, server, took_us: took() });
             Ok(())
         }
         Outcome::Failed(failure) => {
@@ -107,7 +107,7 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
             client.send_message(Kind::Error, id, &failure)
         }
         Outcome::Cancelled { server, surely } => {
-            events.emit(|| Event::RequestCancelled { request: id, server });
+            events.step(|| Event::RequestCancelled { request: id, server });
             let definite = (surely && !story.doubt) || request.what != What::Query;
             let failure = Failure::definite(ErrorCode::Cancelled, "The request was taken back.");
             fill_up(&story, client)?;
@@ -185,7 +185,7 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
     let found = match context.pool.take(&story.wanted)? {
         Taking::Server(found) => found,
         Taking::Turn(turn) => {
-            context.events.emit(|| Event::RequestWaits { request: id, ahead: turn.ahead() });
+            context.events.step(|| Event::RequestWaits { request: id, ahead: turn.ahead() });
             let deadline = Deadline::after(context.queue_timeout).min(story.deadline);
             let found = turn.wait(deadline, || !watch::withdrawn(client, id))?;
             if watch::withdrawn(client, id) {
@@ -203,7 +203,7 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
 
 /// Tells who was chosen, and why; `copy`: beside one that has the request already.
 fn tell_choice(context: &Context, request: &Request, attempt: u32, found: &Found, copy: bool) {
-    context.events.emit(|| {
+    context.events.step(|| {
         let (considered, skipped) = context.pool.evidence(&found.decision);
         let decision = &found.decision;
         Event::ServerChosen {

@@ -118,9 +118,9 @@ impl<'a> Passage<'a> {
         let server = || self.runner.lease.server().id.clone();
         if self.resumes() {
             let offset = self.story.transfer.resume_at().0;
-            self.context.events.emit(|| Event::FileResumed { request, server: server(), offset });
+            self.context.events.step(|| Event::FileResumed { request, server: server(), offset });
         } else {
-            self.context.events.emit(|| Event::AnswerBegun { request, server: server(), after_us });
+            self.context.events.step(|| Event::AnswerBegun { request, server: server(), after_us });
         }
     }
 
@@ -305,7 +305,7 @@ impl<'a> Passage<'a> {
         let held = std::mem::take(&mut self.held);
         let (request, server) = (self.request.prefix.id, self.runner.lease.server());
         server.statistics.bytes.add(bytes);
-        self.context.events.emit(|| Event::AnswerTaken { request, server: server.id.clone(), bytes });
+        self.context.events.step(|| Event::AnswerTaken { request, server: server.id.clone(), bytes });
         self.server_is_done(Ended::Answered).send_raw(&held)?;
         Ok(bytes)
     }

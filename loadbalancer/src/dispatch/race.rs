@@ -72,7 +72,7 @@ impl<'a> Race<'a> {
         while self.runners.len() < at_once as usize {
             if !self.start_copy(story) {
                 let why = "no other server is free".to_owned();
-                return self.context.events.emit(|| Event::CopyNotSent { request: self.request.prefix.id, why });
+                return self.context.events.step(|| Event::CopyNotSent { request: self.request.prefix.id, why });
             }
         }
     }
@@ -110,8 +110,8 @@ impl<'a> Race<'a> {
                 Ok(Some(at)) if at < self.runners.len() => return First::Speaks(at),
                 Ok(Some(_)) if watch::withdrawn(client, self.request.prefix.id) => return First::Withdrawn,
                 Ok(Some(_)) => self.watching = false,
-                Ok(None) | Err(_) if end.has_passed() => return First::Silence,
-                Ok(None) | Err(_) => return First::Late,
+                Ok(None) if !end.has_passed() => return First::Late,
+                Ok(None) | Err(_) => return First::Silence,
             }
         }
     }
@@ -122,10 +122,10 @@ impl<'a> Race<'a> {
         let request = self.request.prefix.id;
         if !self.context.copies.may_hedge() {
             let why = "the budget for hedging is spent".to_owned();
-            self.context.events.emit(|| Event::CopyNotSent { request, why });
+            self.context.events.step(|| Event::CopyNotSent { request, why });
         } else if !self.start_copy(story) {
             let why = "no other server is free".to_owned();
-            self.context.events.emit(|| Event::CopyNotSent { request, why });
+            self.context.events.step(|| Event::CopyNotSent { request, why });
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> Race<'a> {
                 Ok(runner) => {
                     self.context.copies.sent.add_one();
                     let (request, after_us) = (self.request.prefix.id, micros(self.since.elapsed()));
-                    self.context.events.emit(|| Event::CopySent { request, server: server.id.clone(), after_us });
+                    self.context.events.step(|| Event::CopySent { request, server: server.id.clone(), after_us });
                     self.runners.push(runner);
                     return true;
                 }
@@ -207,7 +207,7 @@ impl<'a> Race<'a> {
         passage.server_is_done(Ended::Answered);
         let request = self.request.prefix.id;
         let (server, why) = (server.to_owned(), "it would have to write for it".to_owned());
-        self.context.events.emit(|| Event::CopyLost { request, server, why });
+        self.context.events.step(|| Event::CopyLost { request, server, why });
         if !last && self.runners.iter().any(|runner| !runner.marked) {
             return None;
         }
@@ -228,7 +228,7 @@ impl<'a> Race<'a> {
             let (request, server) = (self.request.prefix.id, loser.lease.server().id.clone());
             self.context.losers.dismiss(loser);
             let why = "another one was first, or the request is over".to_owned();
-            self.context.events.emit(|| Event::CopyLost { request, server, why });
+            self.context.events.step(|| Event::CopyLost { request, server, why });
         }
     }
 

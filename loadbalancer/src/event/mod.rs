@@ -2,7 +2,8 @@
 //!
 //! One stream of events leaves the load balancer. The lines on the terminal, the journal of a run and the tests all
 //! read it; nothing is logged beside it. Where nobody listens an event costs one load of a boolean: [`Events::emit`]
-//! takes a closure, which is then not called.
+//! takes a closure, which is then not called. The *steps* of requests, of which there are a dozen for each, have an
+//! entrance of their own ([`Events::step`]): a terminal that was told to be quiet wants the news, not the steps.
 //!
 //! Each listener has a queue of its own, bounded, served by a thread of its own. Nobody waits for a listener: one
 //! that is too slow (a terminal stopped with Ctrl-S, a full disk) loses events and is told how many.
@@ -170,40 +171,69 @@ pub struct Record {
     pub event: Event,
 }
 
+/// What a listener wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Everything, the steps of requests included.
+    Everything,
+    /// What happens to servers, and what goes wrong.
+    News,
+}
+
 /// Where events go. Clones share the listeners.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     listeners: Arc<Vec<Listener>>,
+    /// Whether any listener wants everything.
+    steps: bool,
 }
 
 #[derive(Debug)]
 struct Listener {
+    wants: Wants,
     queue: Sender<Arc<Record>>,
     lost: AtomicU64,
 }
 
 impl Events {
-    /// A stream with this many listeners, and the receiving end of each.
+    /// A stream with this many listeners that want everything, and the receiving end of each.
     #[must_use]
     pub fn with_listeners(count: usize) -> (Self, Vec<Receiver<Arc<Record>>>) {
-        let (listeners, receivers): (Vec<_>, Vec<_>) = (0..count)
-            .map(|_| bounded(QUEUE))
-            .map(|(queue, receiver)| (Listener { queue, lost: AtomicU64::new(0) }, receiver))
-            .unzip();
-        (Self { listeners: Arc::new(listeners) }, receivers)
+        Self::for_listeners(&vec![Wants::Everything; count])
     }
 
-    /// Whether anybody listens: whether evidence is worth collecting.
+    /// A stream with a listener for each of these wishes, and the receiving end of each.
     #[must_use]
-    pub fn wanted(&self) -> bool {
-        !self.listeners.is_empty()
+    pub fn for_listeners(wishes: &[Wants]) -> (Self, Vec<Receiver<Arc<Record>>>) {
+        let listener = |wants: &Wants| {
+            let (queue, receiver) = bounded(QUEUE);
+            (Listener { wants: *wants, queue, lost: AtomicU64::new(0) }, receiver)
+        };
+        let (listeners, receivers): (Vec<_>, Vec<_>) = wishes.iter().map(listener).unzip();
+        let steps = wishes.contains(&Wants::Everything);
+        (Self { listeners: Arc::new(listeners), steps }, receivers)
     }
 
-    /// Tells all listeners what `event` makes; does not call it when there are none. Never waits.
+    /// Whether anybody wants the steps of requests: whether evidence is worth collecting.
+    #[must_use]
+    pub fn steps_wanted(&self) -> bool {
+        self.steps
+    }
+
+    /// Tells all listeners the news that `event` makes; does not call it when there are none. Never waits.
     pub fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.wanted() {
+        if !self.listeners.is_empty() {
             let record = Arc::new(Record { at_us: now_us(), event: event() });
             self.listeners.iter().for_each(|listener| listener.tell(&record));
+        }
+    }
+
+    /// Tells a step of a request to those who want everything; does not even make it when nobody does. Never waits.
+    pub fn step(&self, event: impl FnOnce() -> Event) {
+        if self.steps {
+            let record = Arc::new(Record { at_us: now_us(), event: event() });
+            let everything = self.listeners.iter().filter(|listener| listener.wants == Wants::Everything);
+            everything.for_each(|listener| listener.tell(&record));
         }
     }
 }
@@ -240,6 +270,15 @@ mod tests {
     #[test]
     fn without_listeners_the_event_is_not_even_made() {
         Events::default().emit(|| unreachable!("nobody listens"));
+        Events::for_listeners(&[Wants::News]).0.step(|| unreachable!("nobody wants the steps"));
+    }
+
+    #[test]
+    fn who_wants_only_news_hears_no_steps() {
+        let (events, receivers) = Events::for_listeners(&[Wants::News, Wants::Everything]);
+        events.step(|| Event::RequestWaits { request: RequestId::NONE, ahead: 2 });
+        events.emit(|| Event::Stopping);
+        assert_eq!(receivers.iter().map(Receiver::len).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -42,11 +42,11 @@ impl Handler for Lab {
     fn serve(&self, visit: &Visit) {
         let Ok(mut client) = Connection::new(Arc::clone(visit.stream())) else { return };
         let (peer, events) = (client.peer(), &self.context.events);
-        events.emit(|| Event::ClientConnected { peer });
+        events.step(|| Event::ClientConnected { peer });
         match self.requests(visit, &mut client) {
-            Ok(Left::Client) => events.emit(|| Event::ClientLeft { peer }),
+            Ok(Left::Client) => events.step(|| Event::ClientLeft { peer }),
             Ok(Left::Sent { id, repeated }) => {
-                events.emit(|| Event::ClientLeft { peer });
+                events.step(|| Event::ClientLeft { peer });
                 let failure = Failure::definite(ErrorCode::Draining, "The load balancer is ending.");
                 client.close_with(id, &Failure { definite: !repeated, ..failure });
             }
@@ -106,7 +106,7 @@ impl Lab {
                 Incoming::Wrong(prefix, failure) => self.refuse_request(client, &prefix, &failure)?,
                 Incoming::Request(request) => {
                     let id = request.prefix.id;
-                    self.context.events.emit(|| Event::RequestReceived {
+                    self.context.events.step(|| Event::RequestReceived {
                         request: id,
                         client: request.client.clone(),
                         text: request.text.clone(),

@@ -78,7 +78,7 @@ impl Pool {
     #[must_use]
     pub fn new(settings: Settings, events: Events) -> Arc<Self> {
         let max_queue = settings.max_queue;
-        let locked = Locked::new(settings, events.wanted());
+        let locked = Locked::new(settings, events.steps_wanted());
         Arc::new(Self { locked, database: Mutex::new(None), begun: Instant::now(), max_queue, events })
     }
 
