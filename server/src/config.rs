@@ -5,13 +5,17 @@ use protocol::{
     database::{DatabaseConfig, DatabaseError},
     flags::{
         CapacityFlag, DatabaseFlag, FilesFlag, LifelineFlag, ListenFlag, QuietFlag, RegistryFlag, TokenFlag,
-        parse_processing_time, parse_server_id, parse_timeout,
+        parse_join, parse_processing_time, parse_server_id, parse_timeout,
     },
     lifeline::LifelineAddress,
     places::Places,
     token::{Token, TokenError},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// A server: answers requests for files and SQL, registers itself in servers.json, and leaves it when it ends.
 #[derive(Parser, Debug)]
@@ -27,6 +31,13 @@ pub(crate) struct Arguments {
     processing_time: f64,
     #[command(flatten)]
     registry: RegistryFlag,
+    /// Join the load balancer that takes registrations there (loadbalancer --join-listen), instead of registering in
+    /// servers.json; the port is 5051 unless named
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_join, conflicts_with = "registry")]
+    join: Option<SocketAddr>,
+    /// The address at which the load balancer reaches this server, if it is not the one that the server listens on
+    #[arg(long, value_name = "IP", requires = "join")]
+    advertise: Option<IpAddr>,
     #[command(flatten)]
     token: TokenFlag,
     #[command(flatten)]
@@ -67,6 +78,10 @@ pub struct Config {
     pub statement_time: Duration,
     /// `servers.json`.
     pub registry: PathBuf,
+    /// The load balancer to join instead of registering there.
+    pub join: Option<SocketAddr>,
+    /// Where others reach this server, if not where it listens.
+    pub advertise: Option<IpAddr>,
     /// The secret that is proved to a load balancer.
     pub token: Option<Token>,
     /// The database that all servers share.
@@ -116,6 +131,8 @@ impl Arguments {
             capacity: self.capacity.capacity,
             statement_time: self.request_timeout,
             registry: self.registry.path(&places),
+            join: self.join,
+            advertise: self.advertise,
             token: self.token.token()?,
             database: DatabaseConfig::read(&self.database.path(&places))?,
             files: self.files.path(&places),
@@ -149,6 +166,10 @@ mod tests {
             ("server 1 6001 fast", "'fast' is not a time"),
             ("server a/b 6001 1", "is not an id"),
             ("server 1 6001 1 --capacity 0", "--capacity"),
+            ("server 1 6001 1 --join 127.0.0.1:0", "Port 0"),
+            ("server 1 6001 1 --join :5051 --registry servers.json", "cannot be used with"),
+            ("server 1 6001 1 --advertise 10.0.0.5", "--join"),
+            ("server 1 6001 1 --join :5051 --advertise example", "--advertise"),
             ("server 1 6001 1 --request-timeout 0", "A limit of no time"),
         ] {
             let error = parse(line).unwrap_err();

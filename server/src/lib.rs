@@ -12,12 +12,13 @@
 //! | `service-n` | carries connections of the service, one after the other | `accept`; the next request; the processing time (a wait on the connection); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered; aborting: its socket is shut down |
 //! | `control-n` | carries connections to the control port | `accept`; the next question | – | the same, after the service has ended |
 //! | `membership` | keeps the entry in `servers.json` | a wait of 250 ms | the registry's lock file, to write | the end of the service, before its drain |
+//! | `membership` | instead, with `--join`: keeps the lease at the load balancer | a wait of a second; the load balancer's answer, with a deadline | that of its connection, for a moment | the same |
 //! | `signals` | turns Ctrl-C into the wish to end | the signal | – | the end of the process |
 //! | `lifeline` | notices the end of the process that started this one | a read | – | the end of the process |
 //!
 //! # Order at the end
 //!
-//! First the entry leaves `servers.json`, so that nothing new is sent here; then the service drains; last the control
+//! First the entry leaves `servers.json`, or the lease ends, so that nothing new is sent here; then the service drains; last the control
 //! port closes, because until then somebody may want to know how the drain is going.
 
 mod config;
@@ -34,6 +35,7 @@ mod answer_sql;
 
 mod control;
 mod membership;
+mod joining;
 mod service;
 
 mod running;

@@ -11,7 +11,7 @@ use protocol::{
     registry::{Change, Entry, POLL_EVERY, Reading, Registry, RegistryError, Watcher},
     stop::Stop,
 };
-use std::{io, thread};
+use std::{io, net::SocketAddr, thread};
 
 /// Why a server cannot have its id.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +116,16 @@ pub enum JoinError {
     /// The registry cannot be written.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The load balancer refuses, and would refuse again.
+    #[error("The load balancer at {balancer} does not let this server join: {why}")]
+    Refused {
+        /// Its registration port.
+        balancer: SocketAddr,
+        /// Why.
+        why: String,
+    },
     /// No thread can be had.
-    #[error("The thread that keeps the entry in the registry cannot be started: {0}.")]
+    #[error("The thread that keeps this server a member cannot be started: {0}.")]
     Thread(#[from] io::Error),
 }
 

@@ -4,6 +4,7 @@ use crate::{
     Config,
     control::{Control, MAX_CONTROL_CONNECTIONS},
     files::FileRoom,
+    joining::Joining,
     membership::{ClaimError, JoinError, Membership, claim},
     service::Service,
     slots::Slots,
@@ -67,13 +68,28 @@ pub enum StartError {
 /// A server that runs. Dropping it ends it at once; [`Running::end`] lets it finish what it has.
 pub struct Running {
     // In the order in which they end.
-    membership: Membership,
+    membership: Place,
     service: Crew,
     control: Crew,
     address: SocketAddr,
     draining: Arc<AtomicBool>,
     slots: Arc<Slots>,
     stop: Stop,
+}
+
+/// Where this server is a member: in `servers.json`, or at a load balancer.
+enum Place {
+    File(Membership),
+    Network(Joining),
+}
+
+impl Place {
+    fn leave(&mut self) {
+        match self {
+            Self::File(membership) => membership.leave(),
+            Self::Network(joining) => joining.leave(),
+        }
+    }
 }
 
 impl Running {
@@ -90,14 +106,18 @@ impl Running {
         if !config.files.is_dir() {
             warn!("There is no folder {}: no file will be found until there is.", config.files.display());
         }
-        claim(&registry, &config.id)?;
+        if config.join.is_none() {
+            claim(&registry, &config.id)?;
+        }
         let listener = bind(config.listen, &registry)?;
         let control = bind(config.control, &registry)?;
         let (address, control_address) = (local(&listener)?, local(&control)?);
         let slots = Slots::new(config.capacity);
         let draining = Arc::new(AtomicBool::new(false));
+        let identity = identity(config, reachable(config, address), database.identity());
+        let incarnation = identity.incarnation;
         let control = Control {
-            identity: identity(config, address, database.identity()),
+            identity,
             token: config.token.clone(),
             slots: Arc::clone(&slots),
             draining: Arc::clone(&draining),
@@ -106,14 +126,17 @@ impl Running {
         let service = service(config, database, &slots).listen(listener, address)?;
         let entry = Entry {
             id: config.id.clone(),
-            address: reachable(address),
+            address: reachable(config, address),
             service: LAB.to_owned(),
             processing_time: config.processing_time,
             capacity: config.capacity,
-            control: reachable(control_address),
+            control: reachable(config, control_address),
             pid: Some(std::process::id()),
         };
-        let membership = Membership::join(&registry, entry, stop.clone())?;
+        let membership = match config.join {
+            None => Place::File(Membership::join(&registry, entry, stop.clone())?),
+            Some(balancer) => Place::Network(Joining::join(balancer, entry, incarnation, config.token.clone())?),
+        };
         say!("Server is listening on ({}, {}).", address.ip(), address.port());
         Ok(Self { membership, service, control, address, draining, slots, stop })
     }
@@ -197,7 +220,7 @@ fn identity(config: &Config, address: SocketAddr, database: &str) -> Identity {
         id: config.id.clone(),
         incarnation: fastrand::u64(..),
         service: LAB.to_owned(),
-        address: reachable(address),
+        address,
         processing_time: config.processing_time,
         capacity: config.capacity,
         database: Some(database.to_owned()),
@@ -219,24 +242,34 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|e| StartError::Bind(format!("The port cannot be found out: {e}.")))
 }
 
-/// Where others reach this machine, when it listens on all its addresses.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(own_ip(address.is_ipv4()));
+/// Where others reach this server: at the address that it was told, or, when it listens on all of this machine's, at the
+/// one from which the load balancer would be reached.
+fn reachable(config: &Config, mut address: SocketAddr) -> SocketAddr {
+    if let Some(ip) = config.advertise {
+        address.set_ip(ip);
+    } else if address.ip().is_unspecified() {
+        let towards = config.join.filter(|balancer| balancer.is_ipv4() == address.is_ipv4());
+        address.set_ip(own_ip(towards.unwrap_or_else(|| somewhere(address.is_ipv4()))));
     }
     address
 }
 
-/// The address from which packets to the world would leave; asking for it sends none.
-fn own_ip(v4: bool) -> IpAddr {
-    let (from, somewhere, alone): (IpAddr, IpAddr, IpAddr) = if v4 {
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into())
+/// An address of the world (kept for documentation, so that nobody has it).
+fn somewhere(v4: bool) -> SocketAddr {
+    let ip: IpAddr =
+        if v4 { Ipv4Addr::new(192, 0, 2, 1).into() } else { Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into() };
+    SocketAddr::new(ip, 9)
+}
+
+/// The address from which packets to this one would leave; asking for it sends none.
+fn own_ip(towards: SocketAddr) -> IpAddr {
+    let (from, alone): (IpAddr, IpAddr) = if towards.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into())
     } else {
-        let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        (Ipv6Addr::UNSPECIFIED.into(), documentation.into(), Ipv6Addr::LOCALHOST.into())
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into())
     };
     let asked = UdpSocket::bind((from, 0)).and_then(|socket| {
-        socket.connect((somewhere, 9))?;
+        socket.connect(towards)?;
         socket.local_addr()
     });
     asked.map_or(alone, |address| address.ip())

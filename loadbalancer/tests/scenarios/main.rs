@@ -15,4 +15,5 @@ mod membership;
 mod queue;
 mod many_clients;
 mod ending;
+mod copies;
 mod deadlines;

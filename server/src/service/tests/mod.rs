@@ -45,6 +45,8 @@ fn config(folder: &Path) -> Config {
     fs::create_dir_all(folder.join("files")).unwrap();
     Config {
         token: None,
+        join: None,
+        advertise: None,
         id: "1".into(),
         listen: here,
         control: here,
