@@ -16,7 +16,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `host` or `host:port`. A user (`me@host`) is refused, and so is everything that is no host (RFC 3986 §3.2.2).
+    /// Reads `host` or `host:port`. A user (`me@host`) is refused. RFC 3986 §3.2.2 allows escapes and marks like `;` in a
+    /// host; no host on a network has them, so whoever sends them wants something else.
     ///
     /// # Errors
     /// [`Refused::Host`]
@@ -51,8 +52,7 @@ fn is_host(host: &str) -> bool {
         let address = rest.strip_suffix(']').unwrap_or_default();
         return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&b);
-    !host.is_empty() && host.bytes().all(allowed) && super::target::escapes_are_whole(host)
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 impl fmt::Display for Authority {

@@ -12,9 +12,12 @@ use super::{
     status::Status,
     target::Target,
 };
-use crate::deadline::Deadline;
+use crate::{
+    deadline::{Deadline, Phase},
+    wire::WireError,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{net::SocketAddr, time::Duration};
+use std::{mem, net::SocketAddr, time::Duration};
 
 /// A question: a request that is being made.
 #[derive(Clone, Debug)]
@@ -158,7 +161,9 @@ impl Client {
     }
 
     fn exchange(&mut self, ask: &Ask, deadline: Deadline, keep: bool) -> Result<Reply, HttpError> {
-        self.kept = false;
+        if !mem::take(&mut self.kept) {
+            return Err(WireError::Closed { peer: self.connection.peer(), phase: Phase::Send }.into());
+        }
         let head = ask.head(self.connection.peer(), keep)?;
         // A server may refuse before it has read the body, and end its side: the answer is there all the same.
         let sent = self.connection.send(&[&head, &ask.body]);

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     deadline::{Deadline, Phase},
+    limits::BLOCK_TIME,
     wire::Connection,
 };
 use std::{
@@ -61,8 +62,14 @@ impl HttpConnection {
     }
 
     fn over(wire: Connection) -> Self {
-        let (decoder, allowance) = (Decoder::new(Framing::Empty), Allowance::new());
+        let (decoder, allowance) = (Decoder::new(Framing::Empty), Allowance::new(BLOCK_TIME));
         Self { wire, decoder, allowance, owes_continue: false }
+    }
+
+    /// Waits this long for each 256 KiB of a body, instead of [`BLOCK_TIME`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { allowance: Allowance::new(patience), ..self }
     }
 
     /// The address of the other side.
@@ -89,6 +96,12 @@ impl HttpConnection {
         !self.wire.unread().is_empty()
     }
 
+    /// Whether all that came has been read and belonged to whole messages.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.decoder.is_done() && !self.has_unread()
+    }
+
     /// Waits for the first byte of the next message. False: the peer has ended the connection instead.
     ///
     /// # Errors
@@ -98,7 +111,7 @@ impl HttpConnection {
     }
 
     /// Reads the head of the next request, all of it within this time, from its first byte on. `None`: the peer has ended
-    /// the connection between two requests. What is left of the body before is read and dropped.
+    /// the connection between two requests.
     ///
     /// # Errors
     /// If it is too slow, or refused. Then the connection must be closed.
@@ -160,14 +173,13 @@ impl HttpConnection {
 
     fn begin_body(&mut self, framing: Framing) {
         self.decoder = Decoder::new(framing);
-        self.allowance = Allowance::new();
+        self.allowance.renew();
         self.owes_continue = false;
     }
 
     /// A next head may only be looked for behind the body before it.
     fn check_body_is_over(&self) -> Result<(), HttpError> {
-        debug_assert!(self.decoder.is_done(), "somebody forgot the body of the message before");
-        if self.decoder.is_done() { Ok(()) } else { Err(Refused::Cut.into()) }
+        if self.decoder.is_done() { Ok(()) } else { Err(Refused::BodyUnread.into()) }
     }
 
     /// The body of the message whose head was read last.

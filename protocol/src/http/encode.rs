@@ -35,10 +35,21 @@ pub fn push_request(
     push_fields(out, headers, framing, connection);
 }
 
-/// Appends fields that stand in a trailer, with the empty line that ends it.
-pub(super) fn push_trailer(out: &mut Vec<u8>, trailer: &Headers) {
-    trailer.iter().for_each(|(name, value)| push_field(out, name, value));
-    out.extend_from_slice(b"\r\n");
+/// What stands before and behind a piece of a chunked body of this length. With a trailer, which may be empty, the body
+/// ends behind this piece; a piece of length 0 without one is nothing at all, because a chunk of size 0 would be the end.
+#[must_use]
+pub fn around_chunk(length: usize, trailer: Option<&Headers>) -> (Vec<u8>, Vec<u8>) {
+    let (mut before, mut behind) = (Vec::new(), Vec::new());
+    if length > 0 {
+        let _ = write!(before, "{length:x}\r\n");
+        behind.extend_from_slice(b"\r\n");
+    }
+    if let Some(trailer) = trailer {
+        behind.extend_from_slice(b"0\r\n");
+        trailer.iter().for_each(|(name, value)| push_field(&mut behind, name, value));
+        behind.extend_from_slice(b"\r\n");
+    }
+    (before, behind)
 }
 
 fn push_fields(out: &mut Vec<u8>, headers: &Headers, framing: Framing, connection: Option<&str>) {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     deadline::{Deadline, Phase},
-    limits::{BLOCK_TIME, RELAY_BLOCK},
+    limits::RELAY_BLOCK,
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -18,23 +18,31 @@ use std::{
 /// How much memory is taken for a body before any of it has come, in bytes: its length is only a claim.
 const FIRST_ROOM: u64 = 8 * 1024;
 
-/// The least rate of a body: each [`RELAY_BLOCK`] of it may be waited for [`BLOCK_TIME`] in all. Only waiting counts:
-/// who reads a body slowly does not blame its sender.
+/// The least rate of a body: each [`RELAY_BLOCK`] of it may be waited for so long in all. Only waiting counts: who reads
+/// a body slowly does not blame its sender.
 #[derive(Debug)]
 pub(super) struct Allowance {
+    /// For a whole block.
+    patience: Duration,
+    /// Of it, for the rest of this block.
     left: Duration,
     in_block: usize,
 }
 
 impl Allowance {
-    pub(super) fn new() -> Self {
-        Self { left: BLOCK_TIME, in_block: 0 }
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, left: patience, in_block: 0 }
+    }
+
+    /// A body begins.
+    pub(super) fn renew(&mut self) {
+        *self = Self::new(self.patience);
     }
 
     fn passed(&mut self, bytes: usize) {
         self.in_block += bytes;
         if self.in_block >= RELAY_BLOCK {
-            *self = Self::new();
+            self.renew();
         }
     }
 }
@@ -51,7 +59,7 @@ impl<'a> BodyReader<'a> {
         Self { connection, deadline: None }
     }
 
-    /// Sets a deadline for all of the body, beside the least rate.
+    /// Sets a deadline for all of the body, instead of the least rate.
     #[must_use]
     pub fn until(self, deadline: Deadline) -> Self {
         Self { deadline: Some(deadline), ..self }
@@ -132,8 +140,7 @@ impl<'a> BodyReader<'a> {
         }
         let begin = Instant::now();
         let block = Deadline::at(begin + self.connection.allowance.left);
-        let deadline = self.deadline.map_or(block, |all| all.min(block));
-        let n = read(self.connection, Some(deadline))?;
+        let n = read(self.connection, Some(self.deadline.unwrap_or(block)))?;
         let left = &mut self.connection.allowance.left;
         *left = left.saturating_sub(begin.elapsed());
         Ok(n)

@@ -109,6 +109,9 @@ pub enum Refused {
         /// Most bytes.
         limit: u64,
     },
+    /// The body of the message before has not been read.
+    #[error("The body of the message before has not been read to its end.")]
+    BodyUnread,
     /// Interim answers without an end.
     #[error("More than {} interim answers came before the final one.", limits::MAX_INTERIM)]
     TooManyInterim,

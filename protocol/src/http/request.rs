@@ -7,7 +7,7 @@ use super::{
     lines::{Lines, Of},
     method::Method,
     refused::Refused,
-    target::{Form, Target},
+    target::Target,
 };
 
 /// The head of a request: all of it but the body.
@@ -91,9 +91,7 @@ fn host(version: Version, target: &Target, headers: &Headers) -> Result<Option<A
     }
     match (target.authority(), field) {
         (_, None) if version == Version::Http11 => Err(Refused::HostMissing),
-        (Some(asked), Some(field)) if target.form() == Form::Absolute && !asked.is_same(&field) => {
-            Err(Refused::HostDiffers)
-        }
+        (Some(asked), Some(field)) if !asked.is_same(&field) => Err(Refused::HostDiffers),
         (Some(asked), _) => Ok(Some(asked.clone())),
         (None, field) => Ok(field),
     }

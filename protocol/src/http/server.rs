@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     deadline::{Deadline, Phase},
-    limits::{HEADER_TIME, LINGER_TIME},
+    limits::{BLOCK_TIME, HEADER_TIME, LINGER_TIME},
     listener::{Handler, Refusal, Visit},
 };
 use std::{
@@ -58,11 +58,13 @@ pub struct Times {
     pub idle: Duration,
     /// For a whole head, from its first byte on.
     pub head: Duration,
+    /// For each 256 KiB of a body.
+    pub body: Duration,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { idle: IDLE_TIME, head: HEADER_TIME }
+        Self { idle: IDLE_TIME, head: HEADER_TIME, body: BLOCK_TIME }
     }
 }
 
@@ -108,6 +110,8 @@ impl<R: Respond> HttpService<R> {
         let keep = request.keep_alive && !broken && !stuck && !visit.draining();
         match self.send(response, connection, &request, keep) {
             Ok(true) if connection.skip_body(MAX_UNWANTED) => Then::Keep,
+            // A peer that asked for the end sends nothing more, so there is nothing to wait for.
+            Ok(_) if !request.keep_alive && connection.is_settled() => Then::Drop,
             Ok(_) => Then::Close,
             Err(()) => Then::Drop,
         }
@@ -183,7 +187,8 @@ impl<R: Respond> HttpService<R> {
 
 impl<R: Respond> Handler for HttpService<R> {
     fn serve(&self, visit: &Visit) {
-        let Ok(mut connection) = HttpConnection::new(Arc::clone(visit.stream())) else { return };
+        let Ok(connection) = HttpConnection::new(Arc::clone(visit.stream())) else { return };
+        let mut connection = connection.with_patience(self.times.body);
         loop {
             match self.exchange(visit, &mut connection) {
                 Then::Keep => {}

@@ -133,7 +133,7 @@ fn check(path_and_query: &str) -> Result<(), Refused> {
 }
 
 /// Whether every `%` is followed by two hexadecimal digits.
-pub(super) fn escapes_are_whole(text: &str) -> bool {
+fn escapes_are_whole(text: &str) -> bool {
     text.split('%').skip(1).all(|after| after.len() >= 2 && after.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
 }
 

@@ -6,13 +6,14 @@
 
 use super::{
     connection::HttpConnection,
-    encode::push_trailer,
+    encode::around_chunk,
     error::HttpError,
     framing::Framing,
     headers::{Headers, InvalidField},
     limits::WRITE_BUFFER,
     status::Status,
 };
+use crate::wire::Pending;
 use std::{
     io::{self, Write},
     mem,
@@ -49,6 +50,12 @@ impl<'a> BodyWriter<'a> {
         !self.head.is_empty()
     }
 
+    /// Whether the receiver has ended the connection: looked at without waiting, for a stream that is silent for long.
+    #[must_use]
+    pub fn receiver_is_gone(&self) -> bool {
+        self.connection.wire.pending() == Pending::Gone
+    }
+
     /// How many bytes of the body were written.
     #[must_use]
     pub fn written(&self) -> u64 {
@@ -79,22 +86,15 @@ impl<'a> BodyWriter<'a> {
 
     /// Sends what is gathered and `more`, as one chunk where there are chunks.
     fn send(&mut self, more: &[u8], last: bool) -> Result<(), HttpError> {
-        let (mut size, mut end) = (String::new(), Vec::new());
         let length = self.gathered.len() + more.len();
-        if self.framing == Framing::Chunked {
-            if length > 0 {
-                size = format!("{length:x}\r\n");
-                end.extend_from_slice(b"\r\n");
-            }
-            if last {
-                end.extend_from_slice(b"0\r\n");
-                push_trailer(&mut end, &self.trailer);
-            }
-        }
+        let (before, behind) = match self.framing {
+            Framing::Chunked => around_chunk(length, last.then_some(&self.trailer)),
+            _ => (Vec::new(), Vec::new()),
+        };
         // Taken first: if sending fails, nobody knows how much of it the peer has got.
         let (head, gathered) = (mem::take(&mut self.head), mem::take(&mut self.gathered));
-        if head.len() + length + end.len() > 0 {
-            self.connection.send(&[&head, size.as_bytes(), &gathered, more, &end])?;
+        if head.len() + length + behind.len() > 0 {
+            self.connection.send(&[&head, &before, &gathered, more, &behind])?;
         }
         Ok(())
     }

@@ -6,6 +6,9 @@ use super::{BUFFER, Connection, Target, WireError};
 use crate::deadline::{Deadline, Phase};
 use std::io::IoSlice;
 
+/// Most parts of a message that leave in one write: a head, the size of a chunk, two pieces of it, and its end.
+const MOST_PARTS: usize = 5;
+
 impl Connection {
     /// What has been read and not yet used.
     pub(crate) fn unread(&self) -> &[u8] {
@@ -57,9 +60,11 @@ impl Connection {
         Ok(n)
     }
 
-    /// Sends these parts in one write if the system takes them so.
+    /// Sends these (at most [`MOST_PARTS`]) in one write if the system takes them so.
     pub(crate) fn send_parts(&mut self, parts: &[&[u8]]) -> Result<(), WireError> {
-        let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        debug_assert!(parts.len() <= MOST_PARTS);
+        let mut slices = [IoSlice::new(&[]); MOST_PARTS];
+        slices.iter_mut().zip(parts).for_each(|(slice, part)| *slice = IoSlice::new(part));
         self.write_all(&mut slices)
     }
 }
