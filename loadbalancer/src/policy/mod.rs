@@ -14,7 +14,14 @@
 
 pub mod power;
 pub mod round_robin;
+pub mod weighted_round_robin;
+pub mod random;
+pub mod power_of_two;
+pub mod least_connections;
+pub mod least_time;
 pub mod options;
+pub mod weight;
+mod memory;
 
 pub use options::Options;
 
@@ -155,7 +162,7 @@ pub trait Policy: Send + fmt::Debug {
 }
 
 /// The policies, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
     /// The strongest idle server first, equals in turn.
@@ -163,25 +170,86 @@ pub enum Name {
     Power,
     /// Turn by turn over the servers, strongest first, busy ones skipped.
     RoundRobin,
+    /// Turn by turn, but the strong more often, evenly spread.
+    WeightedRoundRobin,
+    /// Any of them, by dice.
+    Random,
+    /// Of two drawn by dice the one that holds fewer requests.
+    PowerOfTwo,
+    /// The one that holds the fewest requests.
+    LeastConnections,
+    /// The one that will probably answer first: response times and requests held.
+    LeastTime,
 }
 
 impl Name {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Power,
+        Self::RoundRobin,
+        Self::WeightedRoundRobin,
+        Self::Random,
+        Self::PowerOfTwo,
+        Self::LeastConnections,
+        Self::LeastTime,
+    ];
+
     /// A new policy of this name.
     #[must_use]
     pub fn build(self, _options: &Options) -> Box<dyn Policy> {
         match self {
             Self::Power => Box::new(power::Power),
             Self::RoundRobin => Box::new(round_robin::RoundRobin::default()),
+            Self::WeightedRoundRobin => Box::new(weighted_round_robin::WeightedRoundRobin::default()),
+            Self::Random => Box::new(random::Random),
+            Self::PowerOfTwo => Box::new(power_of_two::PowerOfTwo),
+            Self::LeastConnections => Box::new(least_connections::LeastConnections),
+            Self::LeastTime => Box::new(least_time::LeastTime::default()),
+        }
+    }
+
+    /// The name as it is written everywhere: after `--balance`, in the journal, in `ctl`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Power => "power",
+            Self::RoundRobin => "round-robin",
+            Self::WeightedRoundRobin => "weighted-round-robin",
+            Self::Random => "random",
+            Self::PowerOfTwo => "power-of-two",
+            Self::LeastConnections => "least-connections",
+            Self::LeastTime => "least-time",
         }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Power => "power",
-            Self::RoundRobin => "round-robin",
-        })
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn a_policy_has_the_same_name_everywhere() {
+        assert_eq!(Name::value_variants(), Name::ALL);
+        for name in Name::ALL {
+            assert_eq!(Name::from_str(name.as_str(), false), Ok(name));
+            assert_eq!(serde_json::to_value(name).unwrap(), name.as_str());
+            assert_eq!(name.build(&Options::default()).name(), name);
+        }
+    }
+
+    #[test]
+    fn every_policy_takes_the_only_candidate_also_one_it_was_never_told_of() {
+        for name in Name::ALL {
+            let mut policy = name.build(&Options::default());
+            assert_eq!(scenario::choice(&mut *policy, &scenario::idle(&[100])), 0, "{name}");
+        }
     }
 }
 
@@ -194,6 +262,13 @@ pub(crate) mod scenario {
     /// Circumstances in which nothing matters but the candidates, at time zero, with dice of this seed.
     pub fn calm(random: &mut fastrand::Rng) -> Circumstances<'_> {
         Circumstances { key: 0, now: Duration::ZERO, in_hand: 0, servers_up: 0, random }
+    }
+
+    /// How far these counts of `n` draws are from what was to be expected (Pearson's chi-square).
+    pub fn chi_square(counts: &[f64], shares: &[f64], n: u32) -> f64 {
+        assert_eq!(counts.len(), shares.len());
+        let of = |(count, share): (&f64, &f64)| (count - share * f64::from(n)).powi(2) / (share * f64::from(n));
+        counts.iter().zip(shares).map(of).sum()
     }
 
     /// What a policy chooses of these in such circumstances.
