@@ -75,7 +75,10 @@ fn a_lease_ends_when_nobody_renews_it() {
     let silent = Instant::now();
     let failure = joiner.last_word().unwrap();
     assert!(silent.elapsed() >= LEASE, "{:?}", silent.elapsed());
-    assert!(failure.message.contains("nothing for 3 seconds") && failure.retry_after_ms.is_some(), "{failure:?}");
+    assert!(
+        failure.message.contains("not heard of this server for 3 seconds") && failure.retry_after_ms.is_some(),
+        "{failure:?}"
+    );
     eventually("it has left", || lab.status("7").is_none());
 }
 
