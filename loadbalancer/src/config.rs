@@ -65,8 +65,8 @@ pub struct Config {
     /// How many clients may be connected; more are refused at once
     #[arg(long, value_name = "N", default_value_t = MAX_CONNECTIONS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub max_connections: u64,
-    /// Where the journal of the run goes: every event as a line of JSON [default: a file of its own in
-    /// runs/loadbalancer-…/ beside the registry]
+    /// Where the journal of the run goes: every event as a line of JSON [default: journal.jsonl
+    /// in a folder of its own, runs/loadbalancer-…/ beside the registry, to which runs/latest leads]
     #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
     pub journal: Option<PathBuf>,
     /// Write no journal

@@ -3,10 +3,7 @@
 use crate::{
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
-    event::{
-        self, Event, Events, Wants,
-        journal::{self, Journal},
-    },
+    event::{Event, Events, audience::Audience},
     frontend::lab::Lab,
     membership::{
         Members, Membership, file,
@@ -15,24 +12,22 @@ use crate::{
     pool::{Pool, Settings},
 };
 use anyhow::Context as _;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 use protocol::{
     holder::explain_bind_error,
     id::IdSource,
     listener::{Crew, CrewOptions},
-    output::warn,
     places::Places,
     registry::Registry,
     stop::Stop,
 };
 use std::{
     convert::Infallible,
-    iter,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// How long requests in hand may take to finish after the first Ctrl-C, before they are given up.
@@ -60,8 +55,8 @@ impl LoadBalancer {
     /// If the port cannot be listened to (a sentence says who holds it), or the system gives no threads.
     pub fn start(config: &Config) -> anyhow::Result<Self> {
         let (listener, registry) = (bind(config)?, registry(config)?);
-        let (events, told) = subscribe(config, &registry);
-        Self::assemble(config, listener, registry, events, told)
+        let audience = Audience::gather(config, &registry);
+        Self::assemble(config, listener, registry, audience)
     }
 
     /// The same, but what happens is told to whoever holds the receiving ends of these events, and to nobody else.
@@ -69,17 +64,11 @@ impl LoadBalancer {
     /// # Errors
     /// As [`LoadBalancer::start`].
     pub fn start_heard(config: &Config, events: Events) -> anyhow::Result<Self> {
-        let nobody_to_wait_for = bounded(0).1;
-        Self::assemble(config, bind(config)?, registry(config)?, events, nobody_to_wait_for)
+        Self::assemble(config, bind(config)?, registry(config)?, Audience::elsewhere(events))
     }
 
-    fn assemble(
-        config: &Config,
-        listener: TcpListener,
-        registry: PathBuf,
-        events: Events,
-        told: Receiver<Infallible>,
-    ) -> anyhow::Result<Self> {
+    fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
+        let Audience { events, told } = audience;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let settings = pool_settings(config);
         let seed = settings.seed;
@@ -218,48 +207,4 @@ impl Drop for Following {
         }
         self.members.end();
     }
-}
-
-/// The stream of events and the threads that listen to it: the terminal, and the journal if there is one. The
-/// receiver disconnects when they have ended.
-fn subscribe(config: &Config, registry: &Path) -> (Events, Receiver<Infallible>) {
-    let journal = if config.no_journal { None } else { open_journal(config, registry) };
-    let console = if config.quiet.quiet { Wants::News } else { Wants::Everything };
-    let journaling = journal.is_some().then_some(Wants::Everything);
-    let wishes: Vec<Wants> = iter::once(console).chain(journaling).collect();
-    let (events, queues) = Events::for_listeners(&wishes);
-    let (telling, told) = bounded(0);
-    let mut queues = queues.into_iter();
-    if let Some(queue) = queues.next() {
-        listen("console", &telling, move || event::console::print(&queue));
-    }
-    if let (Some(queue), Some(journal)) = (queues.next(), journal) {
-        listen("journal", &telling, move || journal.write_all(&queue));
-    }
-    (events, told)
-}
-
-fn listen(name: &str, telling: &Sender<Infallible>, work: impl FnOnce() + Send + 'static) {
-    let telling = telling.clone();
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        work();
-        drop(telling);
-    });
-    if let Err(error) = spawned {
-        warn!("The system gives no thread for the {name}: {error}.");
-    }
-}
-
-/// A journal of its own for each run: seconds since 1970 and the number of this process.
-fn name_of_this_run() -> String {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("loadbalancer-{seconds}-{}/journal.jsonl", std::process::id())
-}
-
-/// The journal; one that cannot be made is said, and done without.
-fn open_journal(config: &Config, registry: &Path) -> Option<Journal> {
-    let beside = registry.parent().unwrap_or(Path::new("."));
-    let path = config.journal.clone().unwrap_or_else(|| beside.join("runs").join(name_of_this_run()));
-    let journal = Journal::create(&path, journal::MAX_BYTES);
-    journal.inspect_err(|error| warn!("No journal: {} cannot be written ({error}).", path.display())).ok()
 }

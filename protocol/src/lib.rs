@@ -4,7 +4,7 @@
 //! [`wire`] put frames on a connection with a deadline for every wait; [`listener`] serves connections with threads
 //! that take turns; [`handshake`] asks a server who it is, [`join`] is how one on another machine registers, and [`token`]
 //! how either proves that it may. [`http`] speaks HTTP/1.1 on the same wire and listener. Then the files that the
-//! programs share ([`registry`], [`database`], [`places`]), and what makes a program one: [`flags`], [`stop`],
+//! programs share ([`registry`], [`database`], [`places`], [`runs`]), and what makes a program one: [`flags`], [`stop`],
 //! [`lifeline`], [`holder`], [`descriptors`], [`output`].
 //!
 //! # Threads
@@ -32,6 +32,7 @@ pub mod http;
 pub mod registry;
 pub mod database;
 pub mod places;
+pub mod runs;
 pub mod flags;
 pub mod stop;
 pub mod lifeline;

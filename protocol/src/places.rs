@@ -9,6 +9,7 @@
 //!
 //! A path given by a flag is taken as it is; none of this applies to it.
 
+use crate::runs::RUNS;
 use std::{
     fs, io,
     path::{Path, PathBuf, absolute},
@@ -73,6 +74,12 @@ impl Places {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.root.join(DATABASE)
+    }
+
+    /// `runs/`.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.root.join(RUNS)
     }
 
     /// `received/`.

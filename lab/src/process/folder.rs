@@ -1,13 +1,15 @@
 //! The folder of a run: everything that a run writes, and nothing that the repository tracks.
 
 use anyhow::Context;
-use protocol::places::Places;
+use protocol::{
+    places::Places,
+    runs::{name_of_this_run, point_latest_to},
+};
 use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 /// Runs of a kind whose folders are kept; older ones are removed.
@@ -28,7 +30,7 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be made or written.
     pub fn make(places: &Places, kind: &str, asked: Option<&Path>) -> anyhow::Result<Self> {
-        let runs = places.root.join("runs");
+        let runs = places.runs();
         let path = asked.map_or_else(|| runs.join(name_of_this_run(kind)), Path::to_owned);
         fs::create_dir_all(&path).with_context(|| format!("The folder {} cannot be made", path.display()))?;
         let path = fs::canonicalize(&path)?;
@@ -38,7 +40,8 @@ impl RunFolder {
         folder.write("servers.json", "[]\n")?;
         folder.write("database.json", "{\n  \"engine\": \"sqlite\",\n  \"path\": \"database.sqlite\"\n}\n")?;
         if asked.is_none() {
-            point_latest_to(&runs, &folder.path);
+            // A convenience: where it cannot be made there is none.
+            let _ = point_latest_to(&runs, &folder.path);
             remove_old_runs(&runs, kind);
         }
         Ok(folder)
@@ -118,29 +121,6 @@ impl RunFolder {
         let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
         self.path.strip_prefix(&here).unwrap_or(&self.path).display().to_string()
     }
-}
-
-/// Seconds since 1970 and the number of this process: in order of time, and never the same twice.
-fn name_of_this_run(kind: &str) -> String {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("{kind}-{seconds}-{}", std::process::id())
-}
-
-/// `runs/latest` leads to the newest run. A convenience: where links cannot be made there is none.
-fn point_latest_to(runs: &Path, run: &Path) {
-    #[cfg(unix)]
-    {
-        let (link, new) = (runs.join("latest"), runs.join(format!(".latest-{}", std::process::id())));
-        if fs::symlink_metadata(&link).is_ok_and(|found| found.is_dir()) {
-            return; // Somebody's own folder of that name.
-        }
-        let named = run.file_name().map_or_else(|| run.to_owned(), PathBuf::from);
-        if std::os::unix::fs::symlink(named, &new).is_ok() && fs::rename(&new, &link).is_err() {
-            let _ = fs::remove_file(&new);
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = (runs, run);
 }
 
 fn remove_old_runs(runs: &Path, kind: &str) {

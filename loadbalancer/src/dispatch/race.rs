@@ -140,13 +140,13 @@ impl<'a> Race<'a> {
             super::tell_choice(self.context, self.request, story.attempts, &found, true);
             match Runner::start(self.context, found.lease, self.request, story, true) {
                 Ok(runner) => {
-                    self.context.pool.totals().copies_sent.add_one();
+                    self.context.copies.sent.add_one();
                     let (request, after_us) = (self.request.prefix.id, micros(self.since.elapsed()));
                     self.context.events.step(|| Event::CopySent { request, server: server.id.clone(), after_us });
                     self.runners.push(runner);
                     return true;
                 }
-                Err((_, why)) => self.tell_lost(&server.id, why),
+                Err((lost, why)) => self.tell_lost(&server.id, why, Some(lost)),
             }
         }
         false
@@ -163,7 +163,7 @@ impl<'a> Race<'a> {
                 Verdict::Wins => {
                     self.context.copies.answered(self.since.elapsed());
                     if marked && self.context.copies.at_once() == 1 {
-                        self.context.pool.totals().copies_won.add_one();
+                        self.context.copies.won.add_one();
                     }
                     self.dismiss_all();
                     Some(pass_on(passage, self.request, prefix, header))
@@ -172,7 +172,7 @@ impl<'a> Race<'a> {
                 Verdict::NoAnswer(_) if last => Some(pass_on(passage, self.request, prefix, header)),
                 Verdict::NoAnswer(why) => {
                     passage.refused();
-                    self.tell_lost(&server.id, why);
+                    self.tell_lost(&server.id, why, None);
                     None
                 }
             },
@@ -184,7 +184,7 @@ impl<'a> Race<'a> {
                     let _decided_by_the_others = story.lost(self.request, &server, Lost::Unanswered, &why);
                 }
                 story.avoid(server.key);
-                self.tell_lost(&server.id, why);
+                self.tell_lost(&server.id, why, Some(Lost::Unanswered));
                 None
             }
         }
@@ -232,9 +232,9 @@ impl<'a> Race<'a> {
         }
     }
 
-    fn tell_lost(&self, server: &str, why: String) {
+    fn tell_lost(&self, server: &str, why: String, lost: Option<Lost>) {
         let (request, server) = (self.request.prefix.id, server.to_owned());
-        self.context.events.emit(|| Event::AttemptFailed { request, server, why, again: true });
+        self.context.events.emit(|| Event::AttemptFailed { request, server, why, again: true, lost });
     }
 }
 

@@ -31,7 +31,8 @@ use protocol::message::{ErrorCode, Failure};
 pub const MAX_ATTEMPTS: u32 = 8;
 
 /// How far an attempt had come when its server was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Lost {
     /// The request had not been sent whole: the server cannot have acted on it.
     BeforeSent,

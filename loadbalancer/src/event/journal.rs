@@ -14,6 +14,9 @@ use std::{
     sync::Arc,
 };
 
+/// Name of a journal in the folder of its run.
+pub const FILE: &str = "journal.jsonl";
+
 /// Size at which the journal begins anew, in bytes.
 pub const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -74,9 +77,15 @@ impl Journal {
     }
 }
 
+/// The part before this one: of `journal.jsonl` it is `journal.1.jsonl`.
+#[must_use]
+pub fn previous(path: &Path) -> PathBuf {
+    path.with_extension("1.jsonl")
+}
+
 /// Renames `journal.jsonl` to `journal.1.jsonl`.
 fn keep_as_previous(path: &Path) -> io::Result<()> {
-    match fs::rename(path, path.with_extension("1.jsonl")) {
+    match fs::rename(path, previous(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -10,14 +10,17 @@
 
 pub mod console;
 pub mod journal;
+pub mod reader;
+pub mod audience;
 
 use crate::{
+    dispatch::retry::Lost,
     policy::{How, Name},
     pool::{Admin, Skipped},
 };
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use protocol::{id::RequestId, message::ErrorCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
     sync::{
@@ -32,7 +35,7 @@ use std::{
 const QUEUE: usize = 8_192;
 
 /// Something that happened. Times are in microseconds, processing times in seconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the fields are named for what they are; the variants say when")]
 pub enum Event {
@@ -82,13 +85,30 @@ pub enum Event {
     /// A file has been passed on whole.
     FileSent { request: RequestId, server: String, bytes: u64 },
     /// The client has its answer.
-    ResponseSent { request: RequestId, server: String, took_us: u64 },
+    ResponseSent {
+        request: RequestId,
+        server: String,
+        took_us: u64,
+        /// Whether it is what was asked for, and not an error of the request's own.
+        #[serde(default = "yes")]
+        complete: bool,
+    },
     /// The client was told that its request failed.
     RequestFailed { request: RequestId, code: ErrorCode, definite: bool, message: String },
     /// The client took its request back, or is gone.
     RequestCancelled { request: RequestId, server: Option<String> },
+    /// The client cannot be told any more what became of its request: it is gone, or does not read.
+    RequestAbandoned { request: RequestId, why: String },
     /// A server was lost, or refused, while it had this request.
-    AttemptFailed { request: RequestId, server: String, why: String, again: bool },
+    AttemptFailed {
+        request: RequestId,
+        server: String,
+        why: String,
+        again: bool,
+        /// How far it had come when the server was lost; null if the server itself said that it would not, or stopped.
+        #[serde(default)]
+        lost: Option<Lost>,
+    },
     /// A frame came that answers nothing we asked: it was dropped.
     ForeignAnswer { server: String, id: RequestId },
     /// A server was found, believed, and gets requests.
@@ -138,7 +158,7 @@ pub enum Event {
 }
 
 /// A server that could have been chosen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Considered {
     /// Its id.
     pub server: String,
@@ -150,10 +170,16 @@ pub struct Considered {
     pub active: u32,
     /// How many it may hold.
     pub capacity: u32,
+    /// The weight that a person gave it.
+    #[serde(default)]
+    pub weight: Option<u32>,
+    /// When it had been chosen last, as a count of all choices: 0 for never.
+    #[serde(default)]
+    pub last_chosen: u64,
 }
 
 /// A server that could not be chosen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SkippedServer {
     /// Its id.
     pub server: String,
@@ -161,8 +187,12 @@ pub struct SkippedServer {
     pub why: Skipped,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// An event with its time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Microseconds since 1970.
     pub at_us: u64,
@@ -305,5 +335,45 @@ mod tests {
         let record = Record { at_us: 5, event: Event::RequestWaits { request: RequestId::NONE, ahead: 2 } };
         let json = r#"{"at_us":5,"event":"request-waits","request":"0000000000000000-0000000000000000","ahead":2}"#;
         assert_eq!(serde_json::to_string(&record).unwrap(), json);
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_it_was_written() {
+        let chosen = Event::ServerChosen {
+            request: RequestId { client: u64::MAX, sequence: 1 },
+            attempt: 1,
+            server: "1".into(),
+            policy: Name::Power,
+            how: How::Ring { key: u64::MAX, point: u64::MAX - 1, passed: 1 },
+            considered: vec![Considered {
+                server: "1".into(),
+                score: Some(0.1 + 0.2),
+                processing_time: 1e-9,
+                active: 0,
+                capacity: u32::MAX,
+                weight: Some(256),
+                last_chosen: u64::MAX,
+            }],
+            skipped: vec![SkippedServer { server: "2".into(), why: Skipped::WarmingUp }],
+            waited_us: 1,
+            lock_wait_us: 2,
+            copy: true,
+        };
+        for event in [chosen, Event::Stopping, Event::ClientRefused { peer: None, why: "…".into() }] {
+            let record = Record { at_us: u64::MAX, event };
+            let json = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_did_not_say_is_filled_in() {
+        let id = RequestId::NONE;
+        let lost = format!(r#"{{"event":"attempt-failed","request":"{id}","server":"1","why":"w","again":true}}"#);
+        let event = Event::AttemptFailed { request: id, server: "1".into(), why: "w".into(), again: true, lost: None };
+        assert_eq!(serde_json::from_str::<Event>(&lost).unwrap(), event);
+        let sent = format!(r#"{{"event":"response-sent","request":"{id}","server":"1","took_us":5}}"#);
+        let event = Event::ResponseSent { request: id, server: "1".into(), took_us: 5, complete: true };
+        assert_eq!(serde_json::from_str::<Event>(&sent).unwrap(), event);
     }
 }

@@ -6,4 +6,3 @@ mod drawn;
 mod site;
 mod served;
 mod turned_away;
-mod asking;
