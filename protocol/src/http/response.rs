@@ -76,7 +76,7 @@ impl Response {
         Self::typed(status, "application/json", bytes)
     }
 
-    /// An error as JSON: `{"status":404,"code":"not-found","message":"…"}`.
+    /// An error as JSON: `{"code":"not-found","message":"…","status":404}`.
     #[must_use]
     pub fn error(status: Status, message: &str) -> Self {
         let code = status.phrase().to_ascii_lowercase().replace(' ', "-");
