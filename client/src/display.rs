@@ -8,6 +8,7 @@ use crate::{
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::{
+    flags::{UNLIMITED, capacity_in_words},
     id::RequestId,
     message::{End, Failure, ServerStatus},
     output::Plain,
@@ -187,7 +188,11 @@ fn row_of(server: ServerStatus) -> Vec<Value> {
         Value::Text(server.address.to_string()),
         Value::Text(server.state),
         Value::Real(server.processing_time),
-        count(server.capacity.into()),
+        if server.capacity == UNLIMITED {
+            Value::Text(capacity_in_words(UNLIMITED))
+        } else {
+            count(server.capacity.into())
+        },
         count(server.active.into()),
         count(server.answered),
         count(server.failed),

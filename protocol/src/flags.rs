@@ -7,8 +7,8 @@
 mod parse;
 
 pub use parse::{
-    Listen, MAX_PROCESSING_TIME, parse_balancer, parse_client_id, parse_duration, parse_join, parse_listen,
-    parse_processing_time, parse_server_id, parse_timeout,
+    Listen, MAX_PROCESSING_TIME, capacity_in_words, parse_balancer, parse_capacity, parse_client_id, parse_duration,
+    parse_join, parse_listen, parse_processing_time, parse_server_id, parse_timeout,
 };
 
 use crate::{
@@ -23,8 +23,12 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, time
 /// The port on which the load balancer serves clients when no other is asked for.
 pub const BALANCER_PORT: u16 = 5050;
 
-/// Most requests at once that a server can be told to take.
+/// Most requests at once that a server can be told to take, if it is told a number.
 pub const MAX_CAPACITY: u32 = 100_000;
+
+/// The capacity of a server that takes as many requests as come. In frames it is this number; people write and read
+/// [`unlimited`](capacity_in_words).
+pub const UNLIMITED: u32 = u32::MAX;
 
 /// Where the registry of servers is.
 #[derive(Args, Clone, Debug, Default)]
@@ -131,8 +135,9 @@ impl TokenFlag {
 /// How much a server takes at once.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct CapacityFlag {
-    /// How many requests the server takes at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CAPACITY)))]
+    /// How many requests the server takes at once, or 'unlimited' for as many as come (each has a connection, of which it
+    /// serves 5000)
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_capacity, allow_hyphen_values = true)]
     pub capacity: u32,
 }
 

@@ -270,7 +270,7 @@ pub struct Identity {
     pub address: std::net::SocketAddr,
     /// What it spends on each request, in seconds; less is stronger.
     pub processing_time: f64,
-    /// How many requests it serves at once.
+    /// How many requests it serves at once; [`UNLIMITED`](crate::flags::UNLIMITED), a number here, for as many as come.
     pub capacity: u32,
     /// The UUID of its database, if it has one. A retry of a write never leaves its database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -350,7 +350,7 @@ pub struct ServerStatus {
     pub state: String,
     /// What it spends on each request, in seconds.
     pub processing_time: f64,
-    /// How many requests it serves at once.
+    /// How many requests it serves at once; [`UNLIMITED`](crate::flags::UNLIMITED), a number here, for as many as come.
     pub capacity: u32,
     /// How many it is serving now.
     pub active: u32,

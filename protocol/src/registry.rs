@@ -22,6 +22,8 @@
 //! ]
 //! ```
 //!
+//! `"capacity": "unlimited"` stands for a server that takes as many requests as come.
+//!
 //! **When it is wrong.** An entry says where a server *was*. Whether it still is, only the handshake on its control
 //! port tells. An editor that writes into the file in place can lose against a server that writes at that moment.
 //! Locks of network file systems are as good as their server; a laboratory on several machines wants registration

@@ -1,5 +1,6 @@
 //! From the command line to a configuration that was checked.
 
+use crate::work::Work;
 use clap::Parser;
 use protocol::{
     database::{DatabaseConfig, DatabaseError},
@@ -48,6 +49,13 @@ pub(crate) struct Arguments {
     listen: ListenFlag,
     #[command(flatten)]
     capacity: CapacityFlag,
+    /// How the processing time is spent: waiting, or computing, so that requests at once slow each other down
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    work: Work,
+    /// Takes this long instead of the processing time that it announces: a server that is slower than it says, for
+    /// experiments. Of one that takes over 2 s more than it says, the load balancer gives requests to others
+    #[arg(long, value_name = "TIME", value_parser = parse_processing_time, allow_hyphen_values = true)]
+    really: Option<f64>,
     /// How long a statement may run before it is ended (2s, 500ms, 1m; a plain number is seconds). The time that
     /// its rows take to be read does not count
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_timeout, allow_hyphen_values = true)]
@@ -70,8 +78,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where it answers the handshake; port 0 is any free one.
     pub control: SocketAddr,
-    /// What each request costs, in seconds.
+    /// What each request costs, in seconds, as the server says.
     pub processing_time: f64,
+    /// What each request costs in truth, in seconds, if that is something else.
+    pub really: Option<f64>,
+    /// How that time is spent.
+    pub work: Work,
     /// How many requests it takes at once.
     pub capacity: u32,
     /// How long a statement may run.
@@ -128,6 +140,8 @@ impl Arguments {
             listen: SocketAddr::new(listen.ip, self.server_port),
             control: SocketAddr::new(listen.ip, self.control_port),
             processing_time: self.processing_time,
+            really: self.really,
+            work: self.work,
             capacity: self.capacity.capacity,
             statement_time: self.request_timeout,
             registry: self.registry.path(&places),
@@ -143,6 +157,7 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::flags::UNLIMITED;
 
     fn parse(line: &str) -> Result<Arguments, String> {
         Arguments::try_parse_from(line.split_whitespace()).map_err(|e| e.to_string())
@@ -157,6 +172,13 @@ mod tests {
     }
 
     #[test]
+    fn a_server_may_take_everything_compute_and_be_slower_than_it_says() {
+        let arguments = parse("server 2 6002 0.25 --capacity unlimited --work cpu --really 2500ms").unwrap();
+        assert_eq!((arguments.capacity.capacity, arguments.work), (UNLIMITED, Work::Cpu));
+        assert_eq!((arguments.processing_time, arguments.really), (0.25, Some(2.5)));
+    }
+
+    #[test]
     fn wrong_words_are_explained() {
         for (line, words) in [
             ("server", "SERVER_ID"),
@@ -166,6 +188,9 @@ mod tests {
             ("server 1 6001 fast", "'fast' is not a time"),
             ("server a/b 6001 1", "is not an id"),
             ("server 1 6001 1 --capacity 0", "--capacity"),
+            ("server 1 6001 1 --capacity many", "or 'unlimited'"),
+            ("server 1 6001 1 --work hard", "--work"),
+            ("server 1 6001 1 --really -1s", "negative"),
             ("server 1 6001 1 --join 127.0.0.1:0", "Port 0"),
             ("server 1 6001 1 --join :5051 --registry servers.json", "cannot be used with"),
             ("server 1 6001 1 --advertise 10.0.0.5", "--join"),

@@ -1,7 +1,7 @@
 //! A server: the worker that answers requests for files and SQL.
 //!
 //! It listens on two ports. On the *service* port one thread carries each connection: it reads a request, takes one of
-//! the server's places ([`slots`](Config::capacity)), spends the processing time, does the work and answers. On the
+//! the server's places ([`slots`](Config::capacity)), spends the processing time ([`Work`]), does the work and answers. On the
 //! *control* port it says who it is and that it lives, also when all places are taken.
 //!
 //! # Threads
@@ -9,7 +9,7 @@
 //! | name | role | blocks on | locks | what stops it |
 //! |---|---|---|---|---|
 //! | main | starts everything, waits for the end, drains | the wish to end; the crews' last threads | – | Ctrl-C, SIGTERM, the lifeline |
-//! | `service-n` | carries connections of the service, one after the other | `accept`; the next request; the processing time (a wait on the connection); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered; aborting: its socket is shut down |
+//! | `service-n` | carries connections of the service, one after the other | `accept`; the next request; the processing time (a wait on the connection, or computation: then it blocks on nothing); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered; aborting: its socket is shut down |
 //! | `control-n` | carries connections to the control port | `accept`; the next question | – | the same, after the service has ended |
 //! | `membership` | keeps the entry in `servers.json` | a wait of 250 ms | the registry's lock file, to write | the end of the service, before its drain |
 //! | `membership` | instead, with `--join`: keeps the lease at the load balancer | a wait of a second; the load balancer's answer, with a deadline | that of its connection, for a moment | the same |
@@ -28,6 +28,7 @@ pub mod sql;
 
 mod requester;
 mod slots;
+mod work;
 
 mod answer;
 mod answer_file;
@@ -43,6 +44,7 @@ mod running;
 pub use config::Config;
 pub use membership::{ClaimError, JoinError};
 pub use running::{Running, StartError};
+pub use work::Work;
 
 use config::Arguments;
 use protocol::{

@@ -207,6 +207,8 @@ fn service(config: &Config, database: Box<dyn Database>, slots: &Arc<Slots>) -> 
     Service {
         id: config.id.clone(),
         processing_time: Duration::from_secs_f64(config.processing_time.max(0.0)),
+        takes: Duration::from_secs_f64(config.really.unwrap_or(config.processing_time).max(0.0)),
+        work: config.work,
         statement_time: config.statement_time,
         room: FileRoom::new(config.files.clone()),
         database,

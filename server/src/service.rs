@@ -1,8 +1,8 @@
 //! The life of a request: read it, take a place, spend the processing time, do the work, answer.
 //!
 //! One thread carries a connection, and with it one request at a time. The processing time stands for the work of a real
-//! server, and is what makes one server weaker than another here; it is spent *before* the file is opened or the
-//! statement begins, so that no transaction is open meanwhile.
+//! server, and is what makes one server weaker than another here; how it is spent is in [`work`](crate::work). It is spent
+//! *before* the file is opened or the statement begins, so that no transaction is open meanwhile.
 
 use crate::{
     answer::Answer,
@@ -12,6 +12,7 @@ use crate::{
     requester::{Ask, Lost, Request, Requester},
     slots::Slots,
     sql::{Database, Statement},
+    work::{Unfinished, Work},
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -44,8 +45,12 @@ const REFUSAL_TIME: Duration = Duration::from_millis(20);
 pub(crate) struct Service {
     /// The server's id.
     pub(crate) id: String,
-    /// What each request costs.
+    /// What each request costs, as the server says.
     pub(crate) processing_time: Duration,
+    /// What each request costs in truth.
+    pub(crate) takes: Duration,
+    /// How that is spent.
+    pub(crate) work: Work,
     /// How long a statement may run.
     pub(crate) statement_time: Duration,
     pub(crate) room: FileRoom,
@@ -193,12 +198,12 @@ impl Service {
 
     /// Spends the processing time, or as much of it as somebody waits for.
     fn process(&self, requester: &Mutex<Requester>, first_byte: Option<Deadline>) -> Result<(), Failure> {
-        let end = Deadline::after(self.processing_time);
-        let until = first_byte.map_or(end, |first| first.min(end));
-        let failure = match requester.lock().wait(until) {
-            Ok(()) if until == end => return Ok(()),
-            Ok(()) => Failure::definite(ErrorCode::Timeout, "The request's time was over before it was processed."),
-            Err(interrupt) => Failure::definite(ErrorCode::Cancelled, interrupt.to_string()),
+        let failure = match self.work.spend(self.takes, requester, first_byte) {
+            Ok(()) => return Ok(()),
+            Err(Unfinished::TimeOver) => {
+                Failure::definite(ErrorCode::Timeout, "The request's time was over before it was processed.")
+            }
+            Err(Unfinished::Unwanted(why)) => Failure::definite(ErrorCode::Cancelled, why.to_string()),
         };
         say!("{}", failure.message);
         Err(failure)

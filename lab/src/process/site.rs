@@ -4,6 +4,7 @@ use super::{Binary, Child, LOOK_EVERY, READY_TIME, RunFolder, argument};
 use anyhow::bail;
 use protocol::{
     deadline::Deadline,
+    flags::capacity_in_words,
     lifeline::Lifeline,
     registry::{Entry, Registry},
 };
@@ -65,7 +66,7 @@ impl Site {
     /// # Errors
     /// If it cannot be started.
     pub fn server(&self, plan: &ServerPlan, more: &[&str]) -> anyhow::Result<Child> {
-        let (seconds, capacity) = (plan.processing_time.to_string(), plan.capacity.to_string());
+        let (seconds, capacity) = (plan.processing_time.to_string(), capacity_in_words(plan.capacity));
         let (registry, database) = (argument(&self.folder.registry())?, argument(&self.folder.database())?);
         let files = argument(&plan.files)?;
         let args = ["server", &plan.id, "0", &seconds, "--capacity", &capacity, "--files", &files];

@@ -24,15 +24,13 @@ pub mod weight;
 mod memory;
 
 pub use options::Options;
+pub use protocol::flags::UNLIMITED;
 
 use std::{fmt, time::Duration};
 
 /// Names a server as long as it is in the pool. A server that was restarted gets a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerKey(pub u64);
-
-/// The capacity of a server that takes as many requests as come.
-pub const UNLIMITED: u32 = u32::MAX;
 
 /// A server as a policy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

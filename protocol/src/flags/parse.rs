@@ -1,6 +1,6 @@
 //! Values of flags, from text; refusals are sentences that say what is understood instead.
 
-use super::BALANCER_PORT;
+use super::{BALANCER_PORT, MAX_CAPACITY, UNLIMITED};
 use crate::{join::JOIN_PORT, limits::MAX_ID};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
@@ -61,6 +61,24 @@ pub fn parse_processing_time(text: &str) -> Result<f64, String> {
         return Err(format!("'{text}' is longer than an hour, the longest processing time."));
     }
     Ok(seconds)
+}
+
+/// How many requests a server takes at once: a number, or `unlimited`.
+///
+/// # Errors
+/// A sentence, for anything else.
+pub fn parse_capacity(text: &str) -> Result<u32, String> {
+    if text == "unlimited" {
+        return Ok(UNLIMITED);
+    }
+    let number = text.parse().ok().filter(|number| (1..=MAX_CAPACITY).contains(number));
+    number.ok_or_else(|| format!("'{text}' is not a number of requests from 1 to {MAX_CAPACITY}, or 'unlimited'."))
+}
+
+/// A capacity as people write it.
+#[must_use]
+pub fn capacity_in_words(capacity: u32) -> String {
+    if capacity == UNLIMITED { "unlimited".to_owned() } else { capacity.to_string() }
 }
 
 /// The id of a server: 1 to 64 letters, digits, '_', '.' or '-' of ASCII.

@@ -68,12 +68,22 @@ fn a_given_path_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_capacity_is_a_number_or_unlimited() {
+    for (text, capacity) in [("1", 1), ("100000", MAX_CAPACITY), ("unlimited", UNLIMITED)] {
+        assert_eq!(parse_capacity(text), Ok(capacity));
+        assert_eq!(capacity_in_words(capacity), text);
+    }
+}
+
+#[test]
 fn refusals_name_the_flag_and_the_reason() {
     for (line, expected) in [
         ("--queue-timeout -2s", "'-2s' is negative"),
         ("--request-timeout 0", "A limit of no time"),
         ("--connect-timeout soon", "'soon' is not a time"),
-        ("--capacity 0", "--capacity"),
+        ("--capacity 0", "from 1 to 100000, or 'unlimited'"),
+        ("--capacity 100001", "from 1 to 100000, or 'unlimited'"),
+        ("--capacity -1", "'-1' is not a number of requests"),
         ("--listen localhost", "'localhost' is not an address to listen on"),
         ("--balancer 127.0.0.1:0", "Port 0 is nobody's"),
         ("--lifeline 127.0.0.1:1", "A lifeline is IP:PORT/TOKEN"),

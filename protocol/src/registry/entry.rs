@@ -2,9 +2,9 @@
 
 use crate::{
     database::kind_of,
-    flags::{MAX_CAPACITY, MAX_PROCESSING_TIME, parse_server_id},
+    flags::{MAX_CAPACITY, MAX_PROCESSING_TIME, UNLIMITED, parse_server_id},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 
@@ -26,7 +26,8 @@ pub struct Entry {
     pub service: String,
     /// How long it takes for a request, in seconds, 0 to 3600; less is stronger.
     pub processing_time: f64,
-    /// How many requests it takes at once.
+    /// How many requests it takes at once; [`UNLIMITED`] is written as the word.
+    #[serde(serialize_with = "write_capacity")]
     pub capacity: u32,
     /// Where it answers the handshake and heartbeats.
     pub control: SocketAddr,
@@ -159,9 +160,18 @@ fn processing_time(object: &Map<String, Value>) -> Result<f64, String> {
 
 fn capacity(object: &Map<String, Value>) -> Result<u32, String> {
     let Some(value) = object.get("capacity").filter(|value| !value.is_null()) else { return Ok(1) };
+    if value == "unlimited" {
+        return Ok(UNLIMITED);
+    }
     let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
     let number = number.filter(|number| (1..=MAX_CAPACITY).contains(number));
-    number.ok_or_else(|| format!("The key \"capacity\" is not a whole number from 1 to {MAX_CAPACITY}."))
+    number.ok_or_else(|| {
+        format!("The key \"capacity\" is neither a whole number from 1 to {MAX_CAPACITY} nor \"unlimited\".")
+    })
+}
+
+fn write_capacity<S: Serializer>(capacity: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    if *capacity == UNLIMITED { serializer.serialize_str("unlimited") } else { serializer.serialize_u32(*capacity) }
 }
 
 fn pid(object: &Map<String, Value>) -> Result<Option<u32>, String> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::flags::UNLIMITED;
 use proptest::prelude::*;
 use std::fs;
 
@@ -125,8 +126,10 @@ fn one_bad_entry_does_not_spoil_the_rest() {
         (changed("control", "127.0.0.1:0".into()), "\"control\" has port 0"),
         (changed("processing_time", (-1).into()), "\"processing_time\" is not a number of seconds"),
         (changed("processing_time", "fast".into()), "\"processing_time\" is not a number of seconds"),
-        (changed("capacity", 0.into()), "\"capacity\" is not a whole number"),
-        (changed("capacity", 1.5.into()), "\"capacity\" is not a whole number"),
+        (changed("capacity", 0.into()), "\"capacity\" is neither a whole number from 1 to 100000 nor \"unlimited\""),
+        (changed("capacity", 1.5.into()), "\"capacity\" is neither a whole number"),
+        (changed("capacity", u32::MAX.into()), "\"capacity\" is neither a whole number"),
+        (changed("capacity", "many".into()), "\"capacity\" is neither a whole number"),
         (changed("pid", "x".into()), "\"pid\" is not the number"),
         (changed("service", "".into()), "\"service\" is not a short name"),
     ] {
@@ -136,6 +139,14 @@ fn one_bad_entry_does_not_spoil_the_rest() {
         assert_eq!((reading.rejected.len(), reading.rejected[0].index), (1, 1));
         assert!(reading.rejected[0].why.contains(why), "{} should contain {why}", reading.rejected[0].why);
     }
+}
+
+#[test]
+fn a_server_that_takes_everything_says_so_in_a_word() {
+    let all = Entry { capacity: UNLIMITED, ..server(1) };
+    let text = entry::format(&[serde_json::to_value(&all).unwrap()]);
+    assert!(text.contains(r#""capacity": "unlimited", "control""#), "{text}");
+    assert_eq!(Reading::parse(text.as_bytes()).unwrap().entries, [all]);
 }
 
 #[test]
@@ -294,7 +305,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(id in "[A-Za-z0-9_.-]{1,64}", port in 1_u16.., time in 0.0..=3600.0_f64, capacity in 1..=100_000_u32, pid: Option<u32>) {
+    fn what_is_written_is_read(id in "[A-Za-z0-9_.-]{1,64}", port in 1_u16.., time in 0.0..=3600.0_f64, capacity in prop_oneof![1..=100_000_u32, Just(UNLIMITED)], pid: Option<u32>) {
         let entry = Entry { id, address: ([10, 0, 0, 1], port).into(), processing_time: time, capacity, pid, ..server(1) };
         let text = entry::format(&[serde_json::to_value(&entry).unwrap()]);
         prop_assert_eq!(Reading::parse(text.as_bytes()).unwrap().entries, vec![entry]);

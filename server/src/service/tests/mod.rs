@@ -3,9 +3,10 @@
 mod coming_and_going;
 mod once;
 mod trouble;
+mod work;
 mod walk;
 
-use crate::{Config, Running};
+use crate::{Config, Running, Work};
 use protocol::{
     database::DatabaseConfig,
     deadline::{Deadline, Phase},
@@ -51,6 +52,8 @@ fn config(folder: &Path) -> Config {
         listen: here,
         control: here,
         processing_time: 0.0,
+        really: None,
+        work: Work::Sleep,
         capacity: 1,
         statement_time: LONG,
         registry: folder.join("servers.json"),

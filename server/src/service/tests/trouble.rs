@@ -192,6 +192,8 @@ fn a_panic_costs_its_own_request_and_is_never_called_definite() {
     let service = Service {
         id: "1".into(),
         processing_time: Duration::ZERO,
+        takes: Duration::ZERO,
+        work: Work::Sleep,
         statement_time: LONG,
         room: FileRoom::new("/nowhere".into()),
         database: Box::new(Defect),
