@@ -132,7 +132,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// The address in a line such as `… listening on (127.0.0.1, 5050) …`.
-fn address_in(line: &str) -> SocketAddr {
+pub fn address_in(line: &str) -> SocketAddr {
     let (_, rest) = line.split_once('(').unwrap();
     let (address, _) = rest.split_once(')').unwrap();
     address.replace(", ", ":").parse().unwrap()

@@ -36,7 +36,7 @@ use self::{
 use crate::{
     event::{Event, Events, micros},
     policy::Ended,
-    pool::{Found, Pool, Refused, Taking},
+    pool::{Found, Pool, Refused, Server, Taking},
 };
 use protocol::{
     deadline::Deadline,
@@ -91,9 +91,15 @@ enum Outcome {
 pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> Result<(), WireError> {
     let id = request.prefix.id;
     let (events, took) = (&context.events, || micros(request.since.elapsed()));
+    let totals = context.pool.totals();
+    let _in_hand = totals.in_hand.enter();
+    totals.bytes_in.add((request.header.len() + request.body.len()) as u64);
     let mut story = Story::new(request, context.hash_key);
     match attempts(context, request, &mut story, client) {
         Outcome::Answered { server, bytes, complete } => {
+            totals.answered.add_one();
+            totals.bytes_out.add(bytes);
+            totals.times.add(request.since.elapsed());
             if request.what == What::File && complete {
                 events.step(|| Event::FileSent { request: id, server: server.clone(), bytes });
             }
@@ -102,11 +108,13 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
         }
         Outcome::Failed(failure) => {
             let Failure { code, definite, .. } = failure;
+            if definite { &totals.failed } else { &totals.in_doubt }.add_one();
             events.emit(|| Event::RequestFailed { request: id, code, definite, message: failure.message.clone() });
             fill_up(&story, client)?;
             client.send_message(Kind::Error, id, &failure)
         }
         Outcome::Cancelled { server, surely } => {
+            totals.cancelled.add_one();
             events.step(|| Event::RequestCancelled { request: id, server });
             let definite = (surely && !story.doubt) || request.what != What::Query;
             let failure = Failure::definite(ErrorCode::Cancelled, "The request was taken back.");
@@ -114,6 +122,7 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
             client.send_message(Kind::Error, id, &Failure { definite, ..failure })
         }
         Outcome::ClientLost(error) => {
+            totals.cancelled.add_one();
             events.step(|| Event::RequestAbandoned { request: id, why: error.to_string() });
             Err(error)
         }
@@ -136,6 +145,7 @@ fn fill_up(story: &Story, client: &mut Connection) -> Result<(), WireError> {
 /// Tries servers until one has answered, or the rules or the deadline say that it is over.
 fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mut Connection) -> Outcome {
     let mut account = context.budget.open();
+    let mut before: Option<Arc<Server>> = None;
     loop {
         let found = match take(context, request, story, client) {
             Ok(found) => found,
@@ -143,6 +153,9 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             Err(refused) => return Outcome::Failed(story.ended(refused.failure(), None)),
         };
         let server = Arc::clone(found.lease.server());
+        if let Some(before) = &before {
+            context.pool.count_again(before, &server);
+        }
         let ended = relay(context, found.lease, request, story, client);
         let id = server.id.clone();
         let lost = if let Attempt::Lost(lost, _) = &ended { Some(*lost) } else { None };
@@ -170,6 +183,7 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             pause(&failure, client);
         }
         story.avoid(server.key);
+        before = Some(server);
     }
 }
 

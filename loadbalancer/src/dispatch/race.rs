@@ -140,7 +140,7 @@ impl<'a> Race<'a> {
             super::tell_choice(self.context, self.request, story.attempts, &found, true);
             match Runner::start(self.context, found.lease, self.request, story, true) {
                 Ok(runner) => {
-                    self.context.copies.sent.add_one();
+                    self.context.pool.totals().copies_sent.add_one();
                     let (request, after_us) = (self.request.prefix.id, micros(self.since.elapsed()));
                     self.context.events.step(|| Event::CopySent { request, server: server.id.clone(), after_us });
                     self.runners.push(runner);
@@ -163,7 +163,7 @@ impl<'a> Race<'a> {
                 Verdict::Wins => {
                     self.context.copies.answered(self.since.elapsed());
                     if marked && self.context.copies.at_once() == 1 {
-                        self.context.copies.won.add_one();
+                        self.context.pool.totals().copies_won.add_one();
                     }
                     self.dismiss_all();
                     Some(pass_on(passage, self.request, prefix, header))

@@ -38,6 +38,7 @@ impl Runner {
         let (prefix, header) = story.ask(request);
         let prefix = if marked { prefix.as_read_only() } else { prefix };
         link.send(&prefix.with_id(tag), &header, &request.body).map_err(lost)?;
+        lease.server().statistics.bytes_in.add((header.len() + request.body.len()) as u64);
         let time = lease.server().processing_time + ATTEMPT_GRACE + story.reread_time();
         let deadline = Deadline::after(time).min(story.deadline);
         Ok(Self { link, lease, tag, marked, deadline })

@@ -42,6 +42,9 @@ impl Handler for Lab {
     fn serve(&self, visit: &Visit) {
         let Ok(mut client) = Connection::new(Arc::clone(visit.stream())) else { return };
         let (peer, events) = (client.peer(), &self.context.events);
+        let totals = self.context.pool.totals();
+        totals.connections.add_one();
+        let _connected = totals.clients.enter();
         events.step(|| Event::ClientConnected { peer });
         match self.requests(visit, &mut client) {
             Ok(Left::Client) => events.step(|| Event::ClientLeft { peer }),
@@ -51,6 +54,7 @@ impl Handler for Lab {
                 client.close_with(id, &Failure { definite: !repeated, ..failure });
             }
             Err(error) => {
+                totals.client_errors.add_one();
                 events.emit(|| Event::ClientFailed { peer, why: error.to_string() });
                 if let Some(failure) = error.farewell() {
                     client.close_with(RequestId::NONE, &failure);
@@ -68,6 +72,7 @@ impl Handler for Lab {
         let failure = Failure::definite(ErrorCode::Busy, why).retry_after_ms(1_000);
         let _nobody_to_tell = turn_away(stream, &failure);
         let peer = stream.peer_addr().ok();
+        self.context.pool.totals().refused.add_one();
         self.context.events.emit(|| Event::ClientRefused { peer, why: why.to_owned() });
     }
 
@@ -106,6 +111,7 @@ impl Lab {
                 Incoming::Wrong(prefix, failure) => self.refuse_request(client, &prefix, &failure)?,
                 Incoming::Request(request) => {
                     let id = request.prefix.id;
+                    self.context.pool.totals().requests.add_one();
                     self.context.events.step(|| Event::RequestReceived {
                         request: id,
                         client: request.client.clone(),
@@ -131,6 +137,7 @@ impl Lab {
     fn refuse_request(&self, client: &mut Connection, prefix: &Prefix, failure: &Failure) -> Result<(), WireError> {
         let (code, definite) = (failure.code, failure.definite);
         let (request, message) = (prefix.id, failure.message.clone());
+        self.context.pool.totals().malformed.add_one();
         self.context.events.emit(|| Event::RequestFailed { request, code, definite, message });
         client.send_message(Kind::Error, prefix.id, failure)
     }

@@ -145,6 +145,7 @@ impl Speaker {
                 }
                 Err(stranger) => {
                     let _down_before = self.probes.bad();
+                    self.server.iter().for_each(|server| server.statistics.probes_failed.add_one());
                     nobody = if stranger.nobody_listens { nobody + 1 } else { 0 };
                     self.not_believed(&stranger.why, &mut told);
                     if nobody % REMOVE_EVERY == SURELY_GONE && self.claim.entry.control.ip().is_loopback() {
@@ -199,12 +200,16 @@ impl Speaker {
                 }
                 Ok(alive) => self.answered(server, &alive, doubts),
                 Err(HandshakeError::Wire(WireError::Timeout { phase: Phase::Answer, .. })) => {
+                    server.statistics.probes_failed.add_one();
                     match self.unanswered(server) {
                         Ok(doubt) => doubt,
                         Err(over) => return over,
                     }
                 }
-                Err(error) => return self.gone(&format!("its check failed. {error}")),
+                Err(error) => {
+                    server.statistics.probes_failed.add_one();
+                    return self.gone(&format!("its check failed. {error}"));
+                }
             };
             let next = self.probes.next_in();
             if self.wait(if doubt { ASK_AGAIN.min(next) } else { next }, &self.asked) {

@@ -69,17 +69,17 @@ impl Gate {
                     "The {what} {address} is nobody's: name the address of one machine (--advertise)."
                 ));
             }
-            if !self.allows(ip) {
-                return Err(format!("The {what} {address} is in no network that is allowed (--allow)."));
-            }
-            if self.is_own(address) {
-                return Err(format!("The {what} {address} is the load balancer's own."));
-            }
             if ip.is_loopback() && peer.is_some_and(|peer| !(self.is_local)(peer.to_canonical())) {
                 return Err(format!(
                     "The {what} {address} is this machine, and you are on another one: \
                      start the server with --listen or --advertise and an address that others reach."
                 ));
+            }
+            if !self.allows(ip) {
+                return Err(format!("The {what} {address} is in no network that is allowed (--allow)."));
+            }
+            if self.is_own(address) {
+                return Err(format!("The {what} {address} is the load balancer's own."));
             }
         }
         Ok(())

@@ -160,7 +160,8 @@ impl Registration {
             End::Closed => ("it has closed the connection.".to_owned(), None),
             End::Silent => {
                 let why = format!("it has said nothing for {} seconds.", LEASE.as_secs());
-                (why.clone(), Some(Failure::definite(ErrorCode::Timeout, why).retry_after_ms(AGAIN_SOON_MS)))
+                let told = format!("The load balancer has not heard of this server for {} seconds.", LEASE.as_secs());
+                (why, Some(Failure::definite(ErrorCode::Timeout, told).retry_after_ms(AGAIN_SOON_MS)))
             }
         };
         self.members.shared().events.emit(|| Event::LeaseEnded { server, why });
@@ -188,7 +189,7 @@ impl Registration {
                 Err(error) => return End::Failed(error),
             };
             if !self.members.counts(lease.number) {
-                let why = "It was removed by hand, or has joined again on another connection.";
+                let why = "This server was removed by hand, or has joined again on another connection.";
                 return End::Told(Failure::definite(ErrorCode::Forbidden, why));
             }
             let renewed = Renewed { why: lease.standing.why_not() };

@@ -4,7 +4,7 @@
 //! |---------------|-----------------------------------------------------------------------------------------|
 //! | [`roll`]      | who should be in the pool, according to whom (pure)                                     |
 //! | [`members`]   | the roll, and a thread for each server on it; [`Members::add`] and [`Members::remove`]  |
-//! | [`file`]      | the first source: `servers.json`                                                        |
+//! | [`file`](mod@file) | the first source: `servers.json`                                                        |
 //! | [`joining`]   | the second: servers that join over the network, and their leases                        |
 //! | [`gate`], [`network`] | who may join, and from where (pure)                                             |
 //! | [`contact`]   | the thread that speaks to one server                                                    |

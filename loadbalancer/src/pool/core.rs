@@ -158,6 +158,7 @@ pub struct Core {
     last_key: u64,
     last_ticket: u64,
     choices: u64,
+    most_waiting: usize,
     evidence: bool,
 }
 
@@ -175,6 +176,7 @@ impl Core {
             last_key: 0,
             last_ticket: 0,
             choices: 0,
+            most_waiting: 0,
             evidence: true,
             settings,
         }
@@ -204,6 +206,12 @@ impl Core {
         self.queue.len()
     }
 
+    /// How many requests waited at the most.
+    #[must_use]
+    pub fn most_waiting(&self) -> usize {
+        self.most_waiting
+    }
+
     /// Whether it makes sense to wait: some server for this request is up, or will be when its doubts are settled.
     #[must_use]
     pub fn any_alive(&self, wanted: &Wanted) -> bool {
@@ -214,16 +222,25 @@ impl Core {
     /// How a server stands; `None` if it is not in the pool.
     #[must_use]
     pub fn look(&self, key: ServerKey) -> Option<Standing> {
-        let slot = self.slots.iter().find(|slot| slot.key() == key)?;
-        Some(Standing {
+        self.slots.iter().find(|slot| slot.key() == key).map(|slot| self.standing(slot))
+    }
+
+    /// How all servers stand, in the order of the pool.
+    pub fn standings(&self) -> impl Iterator<Item = (ServerKey, Standing)> {
+        self.slots.iter().map(|slot| (slot.key(), self.standing(slot)))
+    }
+
+    fn standing(&self, slot: &Slot) -> Standing {
+        Standing {
             state: slot.state,
             admin: slot.admin,
             ejected: slot.observed.is_ejected(self.now),
             warming_up: self.share(slot).is_some(),
             active: slot.seen.active,
+            most_active: slot.most_active,
             capacity: slot.seen.capacity,
             weight: slot.seen.weight,
-        })
+        }
     }
 
     // ------------------------------------------------------------------------------------------- the servers
@@ -239,7 +256,8 @@ impl Core {
         let active = doubtful;
         let seen = Candidate { key, place: 0, number, processing_time, capacity, active, weight: None, last_chosen: 0 };
         let (admin, observed) = (Admin::Ready, Observed::default());
-        let slot = Slot { seen, database, state, admin, doubtful, doubts: 0, observed, back_since: None };
+        let most_active = active;
+        let slot = Slot { seen, most_active, database, state, admin, doubtful, doubts: 0, observed, back_since: None };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
         self.slots.insert(at, slot);
         self.servers_changed();
@@ -362,6 +380,7 @@ impl Core {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let ahead = self.queue.push(ticket, wanted.clone());
+        self.most_waiting = self.most_waiting.max(self.queue.len());
         Taken::Wait(ticket, ahead)
     }
 

@@ -21,13 +21,14 @@ pub use self::{
     core::{Admin, Decision, Settings, Skipped, Standing, State, Wanted},
     lease::Lease,
     server::Server,
-    snapshot::{PoolSnapshot, ServerSnapshot},
+    snapshot::{PoolSnapshot, ServerSnapshot, TimesSnapshot, TotalsSnapshot},
     turn::{Refused, Turn},
 };
 
 use self::{
     core::{Effects, Newcomer, News, Ticket},
     locked::{Given, Inner, Locked, Real},
+    statistics::Totals,
 };
 use crate::{
     event::{Considered, Event, Events, SkippedServer},
@@ -50,6 +51,7 @@ pub struct Pool {
     database: Mutex<Option<Arc<str>>>,
     begun: Instant,
     max_queue: usize,
+    totals: Totals,
     events: Events,
 }
 
@@ -79,7 +81,20 @@ impl Pool {
     pub fn new(settings: Settings, events: Events) -> Arc<Self> {
         let max_queue = settings.max_queue;
         let locked = Locked::new(settings, events.steps_wanted());
-        Arc::new(Self { locked, database: Mutex::new(None), begun: Instant::now(), max_queue, events })
+        Arc::new(Self {
+            locked,
+            database: Mutex::new(None),
+            begun: Instant::now(),
+            max_queue,
+            totals: Totals::default(),
+            events,
+        })
+    }
+
+    /// What has happened in all.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     // ------------------------------------------------------------------------------------------ the requests
@@ -93,9 +108,13 @@ impl Pool {
         let (given, news) = self.locked.take(wanted, || self.begun.elapsed());
         self.tell(news);
         match given {
-            Given::QueueFull => Err(Refused::QueueFull),
+            Given::QueueFull => {
+                self.totals.queue_full.add_one();
+                Err(Refused::QueueFull)
+            }
             Given::Server(server, decision) => Ok(Taking::Server(self.found(server, decision, since))),
             Given::Place { ticket, receiver, ahead, hope } => {
+                self.totals.queued.add_one();
                 Ok(Taking::Turn(Turn::new(self, wanted, (ticket, receiver), ahead, hope)))
             }
         }
@@ -113,6 +132,17 @@ impl Pool {
     fn found(self: &Arc<Self>, server: Arc<Server>, decision: Decision, since: Instant) -> Found {
         server.statistics.chosen.add_one();
         Found { lease: Lease::new(Arc::clone(self), server), decision, waited: since.elapsed() }
+    }
+
+    /// A request that `before` has lost is tried again, at `now`.
+    pub fn count_again(&self, before: &Server, now: &Server) {
+        if before.key == now.key {
+            self.totals.retries.add_one();
+            before.statistics.retries.add_one();
+        } else {
+            self.totals.redispatches.add_one();
+            before.statistics.redispatches.add_one();
+        }
     }
 
     /// A waiting request gives up. False if its turn has come already: then the server is in its channel.
@@ -231,6 +261,7 @@ impl Pool {
         server.cut_connections();
         if before.is_some_and(|before| before.state != State::Down) {
             server.statistics.downs.add_one();
+            server.is_down(true);
             server.because(Some(why));
             if before.is_some_and(|before| before.admin != Admin::Maintenance) {
                 self.events.emit(|| Event::ServerDown { server: server.id.clone(), why: why.to_owned() });
@@ -264,6 +295,7 @@ impl Pool {
             let (doubt, effects) = inner.core.settle(server.key, serving, doubts);
             ((before, doubt), effects)
         });
+        server.is_down(false);
         if matches!(before, Some(State::Down | State::Doubtful)) && !doubt {
             server.remember_connections();
             server.because(None);

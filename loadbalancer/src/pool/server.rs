@@ -44,6 +44,8 @@ pub struct Server {
     pub statistics: Statistics,
     /// Why it is in its state, and since when. The lock is held to read or replace it.
     reason: Mutex<(Option<String>, Instant)>,
+    /// Since when it has been down, if it is, and how long it was down before. The lock is held to read or change it.
+    down: Mutex<(Option<Instant>, Duration)>,
     /// Wakes the thread that speaks to its control port.
     ask: Sender<()>,
 }
@@ -62,6 +64,7 @@ impl Server {
             kept: Mutex::new(Some(Vec::new())),
             statistics: Statistics::default(),
             reason: Mutex::new((None, Instant::now())),
+            down: Mutex::default(),
             ask,
         }
     }
@@ -140,6 +143,26 @@ impl Server {
     /// It is in another state from now on, and why.
     pub(super) fn because(&self, why: Option<&str>) {
         *self.reason.lock() = (why.map(str::to_owned), Instant::now());
+    }
+
+    /// It is down from now on, or not any more.
+    pub(super) fn is_down(&self, down: bool) {
+        let (since, before) = &mut *self.down.lock();
+        match (down, *since) {
+            (true, None) => *since = Some(Instant::now()),
+            (false, Some(then)) => {
+                *before += then.elapsed();
+                *since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// How long it has been down in all, since it joined.
+    #[must_use]
+    pub fn downtime(&self) -> Duration {
+        let (since, before) = *self.down.lock();
+        before + since.map(|then| then.elapsed()).unwrap_or_default()
     }
 
     /// Why it is in its state, and since when.

@@ -4,7 +4,7 @@
 //! very moment goes to the next. So no way out of a wait can lose a server.
 
 use super::{Decision, Found, Lease, Pool, Server, Wanted, core::Ticket};
-use crate::policy::Ended;
+use crate::{event::micros, policy::Ended};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use protocol::{
     deadline::Deadline,
@@ -89,7 +89,19 @@ impl Turn {
     ///
     /// # Errors
     /// Which of these it was.
-    pub fn wait(mut self, deadline: Deadline, mut wanted: impl FnMut() -> bool) -> Result<Found, Refused> {
+    pub fn wait(mut self, deadline: Deadline, wanted: impl FnMut() -> bool) -> Result<Found, Refused> {
+        let granted = self.granted(deadline, wanted);
+        let totals = self.pool.totals();
+        match granted {
+            Ok(_) => totals.waited_us.add(micros(self.since.elapsed())),
+            Err(Refused::QueueTimeout) => totals.queue_timeouts.add_one(),
+            Err(Refused::NoServer) => totals.no_server.add_one(),
+            Err(Refused::QueueFull | Refused::Withdrawn) => {}
+        }
+        granted
+    }
+
+    fn granted(&mut self, deadline: Deadline, mut wanted: impl FnMut() -> bool) -> Result<Found, Refused> {
         loop {
             let look = Deadline::after(LOOK_EVERY).min(deadline);
             match self.granted.recv_deadline(look.instant()) {

@@ -6,9 +6,11 @@
 mod client;
 mod ask;
 mod server;
+mod joiner;
 
 pub use ask::{Ask, Script, Seen, Told, echo};
 pub use client::{Answer, Client, farewell};
+pub use joiner::{Joiner, Refusal};
 pub use server::{FakeServer, Plan};
 
 use crossbeam_channel::Receiver;
@@ -16,6 +18,7 @@ use loadbalancer::{
     LoadBalancer,
     config::Config,
     event::{Event, Events, Record},
+    membership::Members,
     pool::Pool,
 };
 use protocol::{message::ServerStatus, registry::Registry};
@@ -84,6 +87,16 @@ impl Lab {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
+    }
+
+    /// Where servers join.
+    pub fn join_address(&self) -> SocketAddr {
+        self.balancer.as_ref().unwrap().join_address().unwrap()
+    }
+
+    /// Who should be in the pool.
+    pub fn members(&self) -> &Members {
+        self.balancer.as_ref().unwrap().members()
     }
 
     pub fn status(&self, id: &str) -> Option<ServerStatus> {

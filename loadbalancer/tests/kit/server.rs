@@ -9,8 +9,9 @@ use protocol::{
     id::RequestId,
     limits::HEADER_TIME,
     listener::{Crew, CrewOptions, Handler, Refusal, Visit},
-    message::{Alive, FileRequest, Identify, Identity},
+    message::{Alive, FileRequest, Identified, Identify, Identity},
     registry::{Entry, LAB},
+    token::Token,
     wire::{Connection, from_header},
 };
 use std::{
@@ -28,11 +29,13 @@ pub struct Plan {
     pub time: f64,
     pub capacity: u32,
     pub database: Option<String>,
+    /// What it proves its identity with.
+    pub token: Option<Token>,
 }
 
 impl Plan {
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), time: 0.0, capacity: 1, database: None }
+        Self { id: id.to_owned(), time: 0.0, capacity: 1, database: None, token: None }
     }
 }
 
@@ -112,7 +115,9 @@ impl Shared {
             }
             let sent = if prefix.kind == Kind::Identify {
                 let question: Identify = from_header(connection.peer(), &prefix, &header).unwrap();
-                connection.send_message(Kind::Identity, prefix.id, &self.identity(question.nonce))
+                let identity = self.identity(question.nonce);
+                let proof = self.plan.token.as_ref().map(|token| identity.prove(token));
+                connection.send_message(Kind::Identity, prefix.id, &Identified { identity, proof })
             } else {
                 self.alive.fetch_add(1, SeqCst);
                 let (active, draining) = (self.active.load(SeqCst), self.draining.load(SeqCst));
@@ -240,6 +245,11 @@ impl FakeServer {
     /// Says that it is ending.
     pub fn say_draining(&self, draining: bool) {
         self.shared.draining.store(draining, SeqCst);
+    }
+
+    /// Which of its lives this is.
+    pub fn incarnation(&self) -> u64 {
+        self.shared.incarnation.load(SeqCst)
     }
 
     /// Becomes another process at the same place.

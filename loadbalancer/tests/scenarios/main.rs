@@ -12,6 +12,7 @@ mod lost_servers;
 mod lying_servers;
 mod hanging_servers;
 mod membership;
+mod joining;
 mod queue;
 mod many_clients;
 mod ending;

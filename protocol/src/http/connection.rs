@@ -42,6 +42,8 @@ pub struct HttpConnection {
     pub(super) allowance: Allowance,
     /// Whether the peer waits for `100 Continue`.
     pub(super) owes_continue: bool,
+    /// Whether something was sent since the last head was read.
+    pub(super) has_answered: bool,
 }
 
 impl HttpConnection {
@@ -63,7 +65,7 @@ impl HttpConnection {
 
     fn over(wire: Connection) -> Self {
         let (decoder, allowance) = (Decoder::new(Framing::Empty), Allowance::new(BLOCK_TIME));
-        Self { wire, decoder, allowance, owes_continue: false }
+        Self { wire, decoder, allowance, owes_continue: false, has_answered: false }
     }
 
     /// Waits this long for each 256 KiB of a body, instead of [`BLOCK_TIME`].
@@ -175,6 +177,7 @@ impl HttpConnection {
         self.decoder = Decoder::new(framing);
         self.allowance.renew();
         self.owes_continue = false;
+        self.has_answered = false;
     }
 
     /// A next head may only be looked for behind the body before it.
@@ -211,6 +214,7 @@ impl HttpConnection {
     /// # Errors
     /// If the peer does not take it in time, or is gone.
     pub fn send(&mut self, parts: &[&[u8]]) -> Result<(), HttpError> {
+        self.has_answered = true;
         Ok(self.wire.send_parts(parts)?)
     }
 

@@ -151,7 +151,7 @@ impl<'a> BodyReader<'a> {
             self.connection.owes_continue = false;
             // A peer that has begun already did not wait (RFC 9110 §10.1.1).
             if !self.connection.has_unread() {
-                self.connection.send(&[b"HTTP/1.1 100 Continue\r\n\r\n"])?;
+                self.connection.wire.send_parts(&[b"HTTP/1.1 100 Continue\r\n\r\n"])?;
             }
         }
         Ok(())

@@ -84,7 +84,8 @@ impl Response {
     }
 
     /// An answer whose body is written as it goes: of this length if it is known, else in chunks. If `write` fails or
-    /// panics, or writes less than the length, the connection is cut, so that the peer sees that something is missing.
+    /// panics, or writes another number of bytes, the peer is told if nothing of the answer has left yet; else the
+    /// connection is cut, so that the peer sees that something is missing.
     ///
     /// # Errors
     /// If the type cannot be sent.

@@ -20,6 +20,7 @@ use crate::{
     listener::{Handler, Refusal, Visit},
 };
 use std::{
+    any::Any,
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -154,15 +155,15 @@ impl<R: Respond> HttpService<R> {
                 (error.status().map(refusal), error.ends_connection())
             }
             Err(panic) => {
-                self.respond.panicked(&words_of(panic.as_ref()));
-                let sentence = "The request made the program fail.";
-                (Some(self.respond.refusal(Some(request), Status::INTERNAL_SERVER_ERROR, sentence)), false)
+                let sentence = self.tell_panic(panic.as_ref());
+                (Some(self.respond.refusal(Some(request), Status::INTERNAL_SERVER_ERROR, &sentence)), false)
             }
         }
     }
 
-    /// Sends the answer; says whether the connection is kept. A body that fails while it is written ends the connection
-    /// without a word, since any word would be taken for a part of the body.
+    /// Sends the answer; says whether the connection is kept, or that it is of no use. A body that fails while it is
+    /// written is told if nothing has left yet. Else the connection ends without a word, since any word would be taken
+    /// for a part of the body.
     fn send(
         &self,
         response: Response,
@@ -170,18 +171,27 @@ impl<R: Respond> HttpService<R> {
         request: &Request,
         keep: bool,
     ) -> Result<bool, ()> {
-        let peer = connection.peer();
-        match catch_unwind(AssertUnwindSafe(|| response.send(connection, Some(request), keep))) {
-            Ok(Ok(keep)) => Ok(keep),
+        let sent = catch_unwind(AssertUnwindSafe(|| response.send(connection, Some(request), keep)));
+        let sentence = match sent {
+            Ok(Ok(keep)) => return Ok(keep),
             Ok(Err(error)) => {
-                self.respond.failed(peer, &error);
-                Err(())
+                self.respond.failed(connection.peer(), &error);
+                error.sentence()
             }
-            Err(panic) => {
-                self.respond.panicked(&words_of(panic.as_ref()));
-                Err(())
-            }
+            Err(panic) => self.tell_panic(panic.as_ref()),
+        };
+        if connection.has_answered {
+            return Err(());
         }
+        let refusal = self.respond.refusal(Some(request), Status::INTERNAL_SERVER_ERROR, &sentence);
+        refusal.send(connection, Some(request), false).map_err(drop)
+    }
+
+    /// Reports a panic; returns what the peer is told of it.
+    fn tell_panic(&self, panic: &(dyn Any + Send)) -> String {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        self.respond.panicked(&text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default());
+        "The request made the program fail.".to_owned()
     }
 }
 
@@ -225,10 +235,4 @@ fn turn_away(mut stream: &TcpStream, farewell: &[u8]) -> io::Result<()> {
     let mut scratch = [0; 1024];
     while !until.has_passed() && stream.read(&mut scratch)? > 0 {}
     Ok(())
-}
-
-/// What a panic said.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

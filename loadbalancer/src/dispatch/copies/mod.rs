@@ -30,7 +30,6 @@ pub mod allowance;
 pub mod quantile;
 
 use self::{allowance::Allowance, quantile::Recent};
-use crate::pool::statistics::Counter;
 use parking_lot::Mutex;
 use std::{str::FromStr, time::Duration};
 
@@ -108,17 +107,13 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The copies of one load balancer: when they are sent, what is allowed, and how many there were.
+/// The copies of one load balancer: when they are sent, and what is allowed.
 #[derive(Debug)]
 pub struct Copies {
     copying: Copying,
     /// The times of recent answers. The lock is held to add one, or to read the last result.
     recent: Mutex<Recent>,
     allowance: Allowance,
-    /// Copies sent so far.
-    pub sent: Counter,
-    /// Copies that were first.
-    pub won: Counter,
 }
 
 impl Copies {
@@ -129,8 +124,6 @@ impl Copies {
             copying: flags.copying(),
             recent: Mutex::new(Recent::default()),
             allowance: Allowance::new(flags.hedge_budget),
-            sent: Counter::default(),
-            won: Counter::default(),
         }
     }
 

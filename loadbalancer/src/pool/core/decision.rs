@@ -135,6 +135,7 @@ impl Core {
         let slot = self.slots.get_mut(place)?;
         self.choices += 1;
         slot.seen.active += 1;
+        slot.most_active = slot.most_active.max(slot.seen.active);
         slot.seen.last_chosen = self.choices;
         self.policy.request_started(&slot.seen, self.now);
         Some(slot.key())

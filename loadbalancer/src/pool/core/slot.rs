@@ -74,6 +74,8 @@ pub struct Standing {
     pub warming_up: bool,
     /// How many requests it holds.
     pub active: u32,
+    /// How many it held at the most.
+    pub most_active: u32,
     /// How many it may hold.
     pub capacity: u32,
     /// The weight that a person gave it.
@@ -83,6 +85,8 @@ pub struct Standing {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) seen: Candidate,
+    /// The most requests it held at once.
+    pub(super) most_active: u32,
     pub(super) database: Option<Arc<str>>,
     pub(super) state: State,
     pub(super) admin: Admin,

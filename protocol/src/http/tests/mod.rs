@@ -6,3 +6,4 @@ mod drawn;
 mod site;
 mod served;
 mod turned_away;
+mod asking;

@@ -46,6 +46,14 @@ impl Respond for Site {
             "/short" => Ok(Response::stream(Status::OK, "text/plain", Some(10), |out| out.write_all(b"short"))?),
             "/long" => Ok(Response::stream(Status::OK, "text/plain", Some(3), |out| out.write_all(b"long"))?),
             "/exact" => Ok(Response::stream(Status::OK, "text/plain", Some(5), |out| out.write_all(b"exact"))?),
+            "/late-short" => Ok(Response::stream(Status::OK, "text/plain", Some(10), |out| {
+                out.write_all(b"short")?;
+                out.flush()
+            })?),
+            "/early-panic" => Ok(Response::stream(Status::OK, "text/plain", None, |out| {
+                out.write_all(b"so far")?;
+                panic!("before anything left")
+            })?),
             "/panic" => panic!("asked to"),
             "/late-panic" => Ok(Response::stream(Status::OK, "text/plain", None, |out| {
                 out.write_all(b"so far")?;

@@ -98,10 +98,28 @@ fn a_message_that_is_cut_is_never_acted_on() {
 #[test]
 fn a_body_that_fails_never_ends_like_one_that_is_whole() {
     let site = serve();
-    for path in ["/short", "/long", "/late-panic"] {
-        let error = ask(site.crew.address(), &Ask::get(path), LONG).unwrap_err();
-        assert!(matches!(error, HttpError::Refused(Refused::Cut) | HttpError::Wire(_)), "{path}: {error}");
+    for path in ["/short", "/long", "/early-panic"] {
+        let reply = site.ask(&Ask::get(path));
+        assert_eq!(reply.status, Status::INTERNAL_SERVER_ERROR, "{path}: nothing had left yet");
     }
+    for path in ["/late-short", "/late-panic"] {
+        let error = site.client().ask(&Ask::get(path), LONG).unwrap_err();
+        assert!(matches!(error, HttpError::Refused(Refused::Cut)), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_malformed_body_ends_the_connection() {
+    let site = serve();
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let next = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+    for body in ["zz\r\n", "1\r\nab\r\n0\r\n\r\n", "1\r\na\n0\r\n\r\n", "0\r\nContent-Length : 5\r\n\r\n"] {
+        let answer = site.raw(format!("{head}{body}{next}"));
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert_eq!(answers(&answer), 1, "{body:?}");
+    }
+    let tunnel = site.raw(format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{next}"));
+    assert!(tunnel.starts_with("HTTP/1.1 501 ") && answers(&tunnel) == 1, "{tunnel}");
 }
 
 #[test]
