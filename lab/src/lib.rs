@@ -10,6 +10,7 @@
 //! | `lifeline` | holds on to the children              | a socket           | the end of `lab up`  |
 //!
 //! `lab drill` and `lab bench` start processes in the same way; their threads are listed in their own rooms.
+//! `lab race` starts no process: it plays scenes at the pool, with the order of the threads drawn.
 //!
 //! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
 
@@ -17,6 +18,8 @@ pub mod process;
 pub mod up;
 pub mod drill;
 pub mod bench;
+#[cfg(feature = "race")]
+pub mod race;
 
 use clap::{Parser, Subcommand};
 use protocol::{flags::run_parsed, output::warn};
@@ -49,6 +52,9 @@ enum Action {
     Drill(drill::Drills),
     /// Measure our load balancer beside direct access and HAProxy, in turn on the same servers
     Bench(bench::Bench),
+    /// Let threads meet at the pool in thousands of orders: find planted races, and none in the pool itself
+    #[cfg(feature = "race")]
+    Race(race::Race),
     /// A program that is not ours, which ends with the process that holds the lifeline
     #[command(hide = true)]
     Tied(process::Tie),
@@ -69,6 +75,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Action::Up(up) => up::run(&up),
             Action::Drill(drills) => drill::run(&drills),
             Action::Bench(bench) => bench::run(&bench),
+            #[cfg(feature = "race")]
+            Action::Race(race) => race::run(&race),
             Action::Tied(tie) => process::run_tied(&tie),
             Action::Source(source) => bench::source::run(&source),
         };
