@@ -18,7 +18,7 @@ fn entry(id: &str, control: SocketAddr) -> Entry {
     Entry { id: id.into(), address, service: LAB.into(), processing_time: 0.0, capacity: 1, control, pid: None }
 }
 
-/// Three heartbeats without an answer and a server is down; when it answers again it is up, and is the same server.
+/// Three probes without an answer and a server is down; when it answers again it is up, and is the same server.
 pub fn a_server_falls_silent_and_returns() {
     let lab = Lab::new(&[]);
     let server = lab.server("1", echo());
