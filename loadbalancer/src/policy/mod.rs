@@ -19,6 +19,7 @@ pub mod random;
 pub mod power_of_two;
 pub mod least_connections;
 pub mod least_time;
+pub mod consistent_hash;
 pub mod options;
 pub mod weight;
 mod memory;
@@ -178,11 +179,13 @@ pub enum Name {
     LeastConnections,
     /// The one that will probably answer first: response times and requests held.
     LeastTime,
+    /// The same key to the same server.
+    ConsistentHash,
 }
 
 impl Name {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Power,
         Self::RoundRobin,
         Self::WeightedRoundRobin,
@@ -190,11 +193,12 @@ impl Name {
         Self::PowerOfTwo,
         Self::LeastConnections,
         Self::LeastTime,
+        Self::ConsistentHash,
     ];
 
     /// A new policy of this name.
     #[must_use]
-    pub fn build(self, _options: &Options) -> Box<dyn Policy> {
+    pub fn build(self, options: &Options) -> Box<dyn Policy> {
         match self {
             Self::Power => Box::new(power::Power),
             Self::RoundRobin => Box::new(round_robin::RoundRobin::default()),
@@ -203,6 +207,7 @@ impl Name {
             Self::PowerOfTwo => Box::new(power_of_two::PowerOfTwo),
             Self::LeastConnections => Box::new(least_connections::LeastConnections),
             Self::LeastTime => Box::new(least_time::LeastTime::default()),
+            Self::ConsistentHash => Box::new(consistent_hash::ConsistentHash::new(options)),
         }
     }
 
@@ -217,6 +222,7 @@ impl Name {
             Self::PowerOfTwo => "power-of-two",
             Self::LeastConnections => "least-connections",
             Self::LeastTime => "least-time",
+            Self::ConsistentHash => "consistent-hash",
         }
     }
 }
