@@ -10,7 +10,29 @@
 //! A pick-only interface cannot express every policy (least connections must know what is running), so the trait
 //! has hooks for what happens to the servers and to the requests; a policy implements those it needs.
 //!
-//! One file per policy. To add one: write the file, list it in [`Name`], run the scenarios.
+//! **When to use which.** Two questions decide: are the servers alike, and are the requests? The less alike they are,
+//! the more a policy must look at what is going on instead of at what was said beforehand.
+//!
+//! | policy | goes by | for | not for |
+//! |---|---|---|---|
+//! | [`power`] | announced processing time | capacity 1; the strongest shall do what it can | light load on weak servers, high capacities |
+//! | [`round_robin`] | nothing: in circular order, whatever the load | equal servers and equal requests | unequal anything |
+//! | [`weighted_round_robin`] | announced power, or given weights | unequal servers and equal requests | servers that are not what they say |
+//! | [`random`] | dice | comparison; very many short requests; many load balancers | few requests: luck makes heaps |
+//! | [`power_of_two`] | requests held, of two drawn | many servers; many load balancers | three servers: look at all of them |
+//! | [`least_connections`] | requests held | equal servers and long or uneven requests | servers that fail fast, or have just come back |
+//! | [`least_time`] | requests held and response times seen | unequal servers, networks nobody can predict | requests of very different kinds |
+//! | [`consistent_hash`] | the request's key | servers that remember: caches, sessions | even load, unless bounded |
+//!
+//! By what they need to know: nothing (`random`, `round-robin`, `consistent-hash`), what servers say (`power`,
+//! `weighted-round-robin`), what they hold (`power-of-two`, `least-connections`), and what they did (`least-time`).
+//! Each step reacts to more and can be fooled by more: feedback that comes late, or that several load balancers
+//! follow at once, makes herds.
+//!
+//! Weights given by a person are out of 256 and mean the same to every policy that heeds them: see [`weight`].
+//!
+//! One file per policy. To add one: write the file, list it in [`Name`], write its scripts (`scripts/<name>/`), and run
+//! `cargo test -p loadbalancer policy` and `cargo bench -p loadbalancer`.
 
 pub mod power;
 pub mod round_robin;
@@ -116,7 +138,7 @@ pub enum How {
         key: u64,
         /// The place of the server's point that was taken.
         point: u64,
-        /// How many servers the key passed by because they were full.
+        /// How many servers the key passed by because they were full, down, or over their bound.
         passed: u32,
     },
 }
@@ -232,6 +254,9 @@ impl fmt::Display for Name {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod scripts;
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,8 @@ impl PointFunction for Xxh3 {
 
 /// The coursework's H and Φ. Twins want the same slots; probing parts them.
 ///
-/// The number of a request is its key here: a hash, which modulo M is as evenly spread as random six digits.
+/// The number i of a request is its key: a hash, which modulo M is as evenly spread as random six digits, or the six
+/// digits themselves, where a frontend has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Coursework {
     /// M, at most 2²⁴: then nothing here overflows.

@@ -38,7 +38,7 @@
 //! **Simplified here.** Which servers are up is known by number, not by name, so the share of a weighted server is
 //! that in the whole pool, scaled to the number of servers that are up: exact if all are up or weights are equal. The
 //! ring is built anew when servers join, leave or get another weight (when they go down it stays as it is), at the
-//! next choice: half a millisecond for 100 servers, some ten for 1,000, with the pool's lock held.
+//! next choice: half a millisecond for 100 servers, seven for 1,000, with the pool's lock held.
 //!
 //! **Production.** nginx `hash … consistent` and memcached clients: "ketama", 160 points per weight, positions of 32
 //! bits; the tests hold this ring against Cloudflare's port of it, with that point function plugged in. HAProxy
