@@ -298,8 +298,7 @@ fn scripts() {
         for script in scripts {
             let text = std::fs::read_to_string(&script).unwrap();
             assert!(text.starts_with("# "), "{script:?} opens with a sentence");
-            eprintln!("{script:?}");
-            goldenscript::run(&mut Stage::new(name), &script).unwrap();
+            goldenscript::run(&mut Stage::new(name), &script).unwrap_or_else(|why| panic!("{script:?}: {why}"));
         }
     }
 }
