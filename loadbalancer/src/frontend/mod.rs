@@ -7,3 +7,4 @@
 //! All share the pool, the policies and the events; a frontend knows how its clients speak, and nothing else.
 
 pub mod lab;
+pub mod tcp;

@@ -1,0 +1,6 @@
+//! tcp
+mod pump;
+mod way;
+pub mod proxy_protocol;
+#[cfg(test)]
+mod tests;
