@@ -41,7 +41,7 @@ use crate::{
 use protocol::{
     deadline::Deadline,
     frame::Kind,
-    id::IdSource,
+    id::{IdSource, RequestId},
     limits::RELAY_BLOCK,
     message::{ErrorCode, Failure},
     wire::{Connection, Pending, WireError},
@@ -215,17 +215,17 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
     };
     story.attempts += 1;
     let attempt = story.attempts;
-    tell_choice(context, request, attempt, &found, false);
+    tell_choice(&context.pool, &context.events, id, attempt, &found, false);
     Ok(found)
 }
 
 /// Tells who was chosen, and why; `copy`: beside one that has the request already.
-fn tell_choice(context: &Context, request: &Request, attempt: u32, found: &Found, copy: bool) {
-    context.events.step(|| {
-        let (considered, skipped) = context.pool.evidence(&found.decision);
+pub(crate) fn tell_choice(pool: &Pool, events: &Events, request: RequestId, attempt: u32, found: &Found, copy: bool) {
+    events.step(|| {
+        let (considered, skipped) = pool.evidence(&found.decision);
         let decision = &found.decision;
         Event::ServerChosen {
-            request: request.prefix.id,
+            request,
             attempt,
             server: found.lease.server().id.clone(),
             policy: decision.policy,

@@ -13,7 +13,7 @@ use super::{
     retry::Lost,
     runner::Runner,
     story::Story,
-    watch,
+    tell_choice, watch,
 };
 use crate::{
     event::{Event, micros},
@@ -137,7 +137,8 @@ impl<'a> Race<'a> {
             let server = std::sync::Arc::clone(found.lease.server());
             wanted.avoid.push(server.key);
             story.attempts += 1;
-            super::tell_choice(self.context, self.request, story.attempts, &found, true);
+            let (pool, events) = (&self.context.pool, &self.context.events);
+            tell_choice(pool, events, self.request.prefix.id, story.attempts, &found, true);
             match Runner::start(self.context, found.lease, self.request, story, true) {
                 Ok(runner) => {
                     self.context.pool.totals().copies_sent.add_one();

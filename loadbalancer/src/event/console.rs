@@ -71,6 +71,9 @@ fn print_one(event: &Event) {
         Event::LeaseEnded { server, why } => say!("The lease of server {server} has ended: {}", Plain(why)),
         Event::ServerRemoved { server } => say!("Server {server} was removed by hand."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
+        Event::ConnectionEnded { server, up, down, how, .. } => {
+            say!("A connection with server {server} is over after {up} bytes up and {down} down: {}", Plain(how));
+        }
         Event::AnswerTaken { .. } => {}
         trouble => print_trouble(trouble),
     }

@@ -93,6 +93,8 @@ pub enum Event {
         #[serde(default = "yes")]
         complete: bool,
     },
+    /// A connection that was passed on is over: bytes from the client, bytes from the server, and why.
+    ConnectionEnded { request: RequestId, server: String, up: u64, down: u64, took_us: u64, how: String },
     /// The client was told that its request failed.
     RequestFailed { request: RequestId, code: ErrorCode, definite: bool, message: String },
     /// The client took its request back, or is gone.

@@ -81,14 +81,20 @@ impl Server {
             match kept {
                 Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
                 Some(_) => {}
-                None => {
-                    let connected = Connection::connect(self.address, within);
-                    let connection = connected.inspect_err(|_| self.statistics.connect_errors.add_one())?;
-                    self.note(&connection);
-                    return Ok(connection);
-                }
+                None => return self.fresh_connection(within),
             }
         }
+    }
+
+    /// A new connection to the server.
+    ///
+    /// # Errors
+    /// If the server does not accept a connection in time.
+    pub fn fresh_connection(&self, within: Duration) -> Result<Connection, WireError> {
+        let connected = Connection::connect(self.address, within);
+        let connection = connected.inspect_err(|_| self.statistics.connect_errors.add_one())?;
+        self.note(&connection);
+        Ok(connection)
     }
 
     fn note(&self, connection: &Connection) {

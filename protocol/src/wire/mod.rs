@@ -19,7 +19,7 @@ mod bytes;
 pub use carry::{Carried, Carrier, CarryError};
 pub use error::WireError;
 pub use header::{from_header, push_frame, to_header};
-pub use readiness::{Pending, Readable, wait_any, wait_either};
+pub use readiness::{Pending, Readable, pending, wait_any, wait_either};
 
 use self::pace::Pace;
 use crate::{

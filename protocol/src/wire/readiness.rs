@@ -5,9 +5,9 @@
 
 use super::Connection;
 use crate::deadline::Deadline;
-use std::io;
 #[cfg(unix)]
 use std::os::fd::AsFd;
+use std::{io, net::TcpStream};
 
 /// What a look at a connection shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,35 +40,8 @@ impl Connection {
         if self.start < self.end { Pending::Bytes } else { self.peek_socket() }
     }
 
-    #[cfg(unix)]
     pub(super) fn peek_socket(&self) -> Pending {
-        use rustix::net::{RecvFlags, recv};
-        let mut byte = [0_u8; 1];
-        match recv(&*self.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Pending::Gone,
-            Ok(_) => Pending::Bytes,
-            Err(e) if io::Error::from(e).kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
-            Err(rustix::io::Errno::INTR) => Pending::Nothing,
-            Err(_) => Pending::Gone,
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn peek_socket(&self) -> Pending {
-        let mut byte = [0_u8; 1];
-        if self.stream.set_nonblocking(true).is_err() {
-            return Pending::Gone;
-        }
-        let peeked = self.stream.peek(&mut byte);
-        if self.stream.set_nonblocking(false).is_err() {
-            return Pending::Gone;
-        }
-        match peeked {
-            Ok(0) => Pending::Gone,
-            Ok(_) => Pending::Bytes,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
-            Err(_) => Pending::Gone,
-        }
+        pending(&self.stream)
     }
 
     /// Waits until something comes (or the peer ends) or the deadline passes; says which of the two it was.
@@ -80,6 +53,41 @@ impl Connection {
             return Ok(true);
         }
         Ok(poll(self, None, deadline)?.first)
+    }
+}
+
+/// Looks whether something has come on a socket, without waiting.
+#[cfg(unix)]
+#[must_use]
+pub fn pending(stream: &TcpStream) -> Pending {
+    use rustix::net::{RecvFlags, recv};
+    let mut byte = [0_u8; 1];
+    match recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((0, _)) => Pending::Gone,
+        Ok(_) => Pending::Bytes,
+        Err(e) if io::Error::from(e).kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
+        Err(rustix::io::Errno::INTR) => Pending::Nothing,
+        Err(_) => Pending::Gone,
+    }
+}
+
+/// Looks whether something has come on a socket, without waiting.
+#[cfg(not(unix))]
+#[must_use]
+pub fn pending(stream: &TcpStream) -> Pending {
+    let mut byte = [0_u8; 1];
+    if stream.set_nonblocking(true).is_err() {
+        return Pending::Gone;
+    }
+    let peeked = stream.peek(&mut byte);
+    if stream.set_nonblocking(false).is_err() {
+        return Pending::Gone;
+    }
+    match peeked {
+        Ok(0) => Pending::Gone,
+        Ok(_) => Pending::Bytes,
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Pending::Nothing,
+        Err(_) => Pending::Gone,
     }
 }
 

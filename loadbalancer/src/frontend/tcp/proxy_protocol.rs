@@ -157,8 +157,8 @@ fn read_block(bytes: &[u8]) -> Read {
     }
     let rest = &rest[..len];
     match family {
-        0x11 => named::<4>(whole, rest, |octets| IpAddr::from(octets)),
-        0x21 => named::<16>(whole, rest, |octets| IpAddr::from(octets)),
+        0x11 => named::<4>(whole, rest, IpAddr::from),
+        0x21 => named::<16>(whole, rest, IpAddr::from),
         // Unix sockets, datagrams, and what is not said: nobody whom we could name.
         _ => Read::Header(whole, None),
     }

@@ -82,10 +82,10 @@ fn run(client: &TcpStream, server: &TcpStream, up: &mut Way, down: &mut Way, idl
             Err(error) => return Over::Client(error),
         };
         let before = up.passed() + down.passed();
-        if ready.client || ready.server {
-            if let Err(over) = advance(client, server, up, down, ready) {
-                return over;
-            }
+        if (ready.client || ready.server)
+            && let Err(over) = advance(client, server, up, down, ready)
+        {
+            return over;
         }
         if up.passed() + down.passed() > before {
             deadline = Deadline::after(idle);
