@@ -2,6 +2,7 @@
 
 use crate::{
     dispatch::{copies::CopyFlags, key::HashKey},
+    frontend::tcp::TcpFlags,
     health::flags::HealthFlags,
     membership::flags::JoinFlags,
     policy,
@@ -35,6 +36,9 @@ pub struct Config {
     /// Where all random choices come from; the same seed repeats them [default: drawn, and told at the start]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Connections of any kind.
+    #[command(flatten)]
+    pub tcp: TcpFlags,
     /// Copies of requests.
     #[command(flatten)]
     pub copies: CopyFlags,

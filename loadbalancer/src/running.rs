@@ -4,25 +4,28 @@ use crate::{
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{Event, Events, audience::Audience},
-    frontend::lab::Lab,
+    frontend::{lab::Lab, tcp},
     membership::{
         Members, Membership, file,
         joining::{MAX_JOINED, Registration},
+        pools::Pools,
     },
     pool::{Pool, Settings},
 };
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 use protocol::{
+    deadline::Deadline,
     holder::explain_bind_error,
     id::IdSource,
     listener::{Crew, CrewOptions},
     places::Places,
-    registry::Registry,
+    registry::{LAB, Registry},
     stop::Stop,
 };
 use std::{
     convert::Infallible,
+    iter,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -40,6 +43,7 @@ const END_TIME: Duration = Duration::from_secs(2);
 /// A load balancer that serves clients. It must be [ended](LoadBalancer::end); dropping it ends it at once.
 pub struct LoadBalancer {
     crew: Crew,
+    tcp: Option<tcp::Side>,
     membership: Following,
     pool: Arc<Pool>,
     events: Events,
@@ -70,8 +74,10 @@ impl LoadBalancer {
     fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
         let Audience { events, told } = audience;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
+        let tcp = config.tcp.bind()?;
         let settings = pool_settings(config);
         let seed = settings.seed;
+        let tcp = tcp.map(|listener| tcp::Side::start(listener, config, settings.clone(), &events)).transpose()?;
         let pool = Pool::new(settings, events.clone());
         let copies = Copies::new(&config.copies);
         let losers = if copies.wanted() { Losers::start().context("No thread for copies")? } else { Losers::none() };
@@ -95,16 +101,28 @@ impl LoadBalancer {
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
         let registry = Registry::new(registry);
         gate.add_own(crew.address());
-        let (pool_too, check) = (Arc::clone(&pool), config.health.check);
-        let shared = Membership { pool: pool_too, registry, check, events: events.clone(), gate, token };
+        let mut pools = Pools::default().with(&[LAB], &pool);
+        if let Some(side) = &tcp {
+            gate.add_own(side.address());
+            pools = pools.with(&tcp::side::SERVICES, side.pool());
+            events.emit(|| Event::FrontendListening { frontend: "tcp".to_owned(), address: side.address() });
+        }
+        let check = config.health.check;
+        let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
-        Ok(Self { crew, membership, pool, events, told })
+        Ok(Self { crew, tcp, membership, pool, events, told })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.crew.address()
+    }
+
+    /// The TCP frontend, if there is one.
+    #[must_use]
+    pub fn tcp(&self) -> Option<&tcp::Side> {
+        self.tcp.as_ref()
     }
 
     /// Where servers may join, if they may.
@@ -128,17 +146,21 @@ impl LoadBalancer {
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, membership, pool, events, told } = self;
+        let Self { crew, tcp, membership, pool, events, told } = self;
         events.emit(|| Event::Stopping);
-        crew.drain();
-        if !crew.join(DRAIN_TIME) {
-            crew.abort();
-            let _ended = crew.join(END_TIME);
+        let crews: Vec<&Crew> = iter::once(&crew).chain(tcp.as_ref().map(tcp::Side::crew)).collect();
+        crews.iter().for_each(|crew| crew.drain());
+        let deadline = Deadline::after(DRAIN_TIME);
+        for crew in crews {
+            if !crew.join(deadline.remaining()) {
+                crew.abort();
+                let _ended = crew.join(END_TIME);
+            }
         }
         // Only now: until here requests in hand may still need a server, or another one.
         drop(membership);
         // With their last owners the events end, and then their listeners.
-        drop((crew, pool, events));
+        drop((crew, tcp, pool, events));
         let _ended = told.recv_timeout(END_TIME);
     }
 }

@@ -22,6 +22,9 @@ fn print_one(event: &Event) {
             // Not part of the walkthrough: whoever asked for a free port must learn which, also with --quiet.
             let _nobody_reads = show!("Load balancer is listening on {} (policy {policy}).", tuple(*address));
         }
+        Event::FrontendListening { frontend, address } => {
+            let _nobody_reads = show!("Frontend {frontend} is listening on {}.", tuple(*address));
+        }
         Event::Stopping => say!("Stopping: finishing the requests in hand. Ctrl-C again ends at once."),
         Event::ClientConnected { peer } => say!("Connected with {}", tuple(*peer)),
         Event::ClientLeft { peer } => say!("Disconnected from {}", tuple(*peer)),

@@ -41,6 +41,8 @@ const QUEUE: usize = 8_192;
 pub enum Event {
     /// The load balancer listens.
     Started { address: SocketAddr, policy: String, seed: u64 },
+    /// A further frontend listens.
+    FrontendListening { frontend: String, address: SocketAddr },
     /// The load balancer has been told to end, and finishes what it has.
     Stopping,
     /// A client connected.

@@ -3,6 +3,7 @@
 //! | frontend | unit that is balanced | module  |
 //! |----------|-----------------------|---------|
 //! | lab      | a request             | [`lab`] |
+//! | tcp      | a connection          | [`tcp`] |
 //!
 //! All share the pool, the policies and the events; a frontend knows how its clients speak, and nothing else.
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     event::Event,
     health::{Check, Probes, Verdict},
-    pool::{Server, State},
+    pool::{Pool, Server, State},
 };
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use protocol::{
@@ -72,11 +72,13 @@ impl Contact {
         standing: Arc<Standing>,
         before: Option<Self>,
     ) -> io::Result<Self> {
+        let pool = membership.pools.of(&claim.entry.service).map(Arc::clone);
+        let pool = pool.ok_or_else(|| io::Error::other("nobody asks for its service here"))?;
         let (end, ended) = bounded(0);
         let (ask, asked) = bounded(1);
         let name = format!("contact-{}", claim.entry.id);
         let (membership, probes) = (Arc::clone(membership), Probes::new(&membership.check));
-        let speaker = Speaker { membership, claim, standing, ask, asked, ended, server: None, probes };
+        let speaker = Speaker { membership, pool, claim, standing, ask, asked, ended, server: None, probes };
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Some(before) = before {
                 before.end();
@@ -108,6 +110,8 @@ impl Contact {
 
 struct Speaker {
     membership: Arc<Membership>,
+    /// The pool for its service.
+    pool: Arc<Pool>,
     claim: Claim,
     standing: Arc<Standing>,
     ask: Sender<()>,
@@ -139,7 +143,7 @@ impl Speaker {
                         Over::Ended => break,
                         Over::Silent(why) => {
                             self.standing.not(&why);
-                            self.membership.pool.down(&server, &why);
+                            self.pool.down(&server, &why);
                         }
                     }
                 }
@@ -158,7 +162,7 @@ impl Speaker {
             }
         }
         if let Some(server) = &self.server {
-            self.membership.pool.leave(server);
+            self.pool.leave(server);
         }
     }
 
@@ -167,7 +171,7 @@ impl Speaker {
     fn meet(&mut self) -> Result<(Control, Arc<Server>), Stranger> {
         let mut control = Control::connect(self.claim.entry.control, CONTROL_TIME).map_err(Stranger::from)?;
         let identity = control.identify_with(self.membership.token.as_ref(), CONTROL_TIME).map_err(Stranger::from)?;
-        let pool = &self.membership.pool;
+        let pool = Arc::clone(&self.pool);
         let agreed = disagreement(&self.claim, &identity).map_or(Ok(()), Err).and_then(|()| pool.admit(&identity));
         agreed.map_err(|why| Stranger { why, nobody_listens: false })?;
         let serving = control.heartbeat(CONTROL_TIME).map_err(Stranger::from)?.active;
@@ -193,7 +197,7 @@ impl Speaker {
             return Over::Ended;
         }
         loop {
-            let doubts = self.membership.pool.doubts(server);
+            let doubts = self.pool.doubts(server);
             let doubt = match control.heartbeat(self.membership.check.timeout) {
                 Ok(alive) if alive.incarnation != server.incarnation => {
                     return self.gone("another process has taken its place.");
@@ -222,15 +226,15 @@ impl Speaker {
     fn answered(&mut self, server: &Server, alive: &Alive, doubts: u64) -> bool {
         let _enough = self.probes.good();
         if alive.draining {
-            self.membership.pool.drain(server);
+            self.pool.drain(server);
             return false;
         }
-        self.probes.is_up() && self.membership.pool.settle(server, alive.active, doubts)
+        self.probes.is_up() && self.pool.settle(server, alive.active, doubts)
     }
 
     /// A bad probe. Returns whether the server is in doubt, if it is not down.
     fn unanswered(&mut self, server: &Server) -> Result<bool, Over> {
-        let doubt = self.membership.pool.state(server) != Some(State::Up);
+        let doubt = self.pool.state(server) != Some(State::Up);
         let (was_up, before) = (self.probes.is_up(), self.probes.against());
         let verdict = if doubt { self.probes.bad_in_doubt() } else { self.probes.bad() };
         // Who is down already gets a new connection: perhaps that one is answered.
@@ -260,7 +264,7 @@ impl Speaker {
     fn not_believed(&self, why: &str, told: &mut Option<String>) {
         self.standing.not(why);
         if let Some(server) = &self.server {
-            self.membership.pool.down(server, why);
+            self.pool.down(server, why);
         } else if told.as_deref() != Some(why) {
             *told = Some(why.to_owned());
             let (server, address) = (self.claim.entry.id.clone(), self.claim.entry.address);

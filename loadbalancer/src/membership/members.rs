@@ -193,7 +193,7 @@ impl Members {
         let (own, others): (Vec<&Entry>, Vec<&Entry>) = reading
             .entries
             .iter()
-            .filter(|entry| is_served(entry))
+            .filter(|entry| self.shared.pools.of(&entry.service).is_some())
             .partition(|entry| gate.is_own(entry.address) || gate.is_own(entry.control));
         for entry in own {
             let why = format!("Server {} of the registry has an address of this load balancer: passed over.", entry.id);
@@ -237,7 +237,7 @@ impl Members {
     // --------------------------------------------------------------------------------------------- all alike
 
     fn claim(&self, source: Source, entry: Entry, incarnation: Option<u64>) -> Result<(u64, Arc<Standing>), NotAdded> {
-        if !is_served(&entry) {
+        if self.shared.pools.of(&entry.service).is_none() {
             return Err(NotAdded::NotAllowed(format!("Nobody asks here for the service {}.", entry.service)));
         }
         let mut inner = self.inner.lock();
@@ -307,11 +307,6 @@ impl Members {
         }
         inner.told = passed.into_iter().map(|(number, ..)| number).collect();
     }
-}
-
-/// Whether clients can ask for this service here.
-fn is_served(entry: &Entry) -> bool {
-    entry.service == LAB
 }
 
 fn explain(denied: &Denied) -> NotAdded {

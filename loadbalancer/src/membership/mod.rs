@@ -7,6 +7,8 @@
 //! | [`file`](mod@file) | the first source: `servers.json`                                                        |
 //! | [`joining`]   | the second: servers that join over the network, and their leases                        |
 //! | [`gate`], [`network`] | who may join, and from where (pure)                                             |
+//! | [`plain`]     | servers that are named on the command line and have no control port                     |
+//! | [`pools`]     | which pool is for which service                                                         |
 //! | [`contact`]   | the thread that speaks to one server                                                    |
 //! | [`standing`]  | what it has found out, for others to wait for                                           |
 //! | [`flags`]     | the flags of joining                                                                    |
@@ -14,6 +16,7 @@
 //! Whoever names a server, the same happens: a thread of its own ([`contact`]) speaks to that server's control port, so that
 //! a server that hangs holds up nobody else, and the server gets work when it has said there who it is.
 
+pub mod pools;
 pub mod network;
 pub mod gate;
 pub mod roll;
@@ -22,6 +25,7 @@ pub mod contact;
 pub mod members;
 pub mod file;
 pub mod joining;
+pub mod plain;
 pub mod flags;
 
 pub use self::{
@@ -29,16 +33,15 @@ pub use self::{
     roll::Source,
 };
 
-use self::gate::Gate;
-use crate::{event::Events, health::Check, pool::Pool};
+use self::{gate::Gate, pools::Pools};
+use crate::{event::Events, health::Check};
 use protocol::{registry::Registry, token::Token};
-use std::sync::Arc;
 
 /// What the threads of the membership share.
 #[derive(Debug)]
 pub struct Membership {
     /// Where servers join and leave.
-    pub pool: Arc<Pool>,
+    pub pools: Pools,
     /// Where they register.
     pub registry: Registry,
     /// How servers are asked whether they live.

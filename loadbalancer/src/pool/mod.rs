@@ -17,7 +17,7 @@ pub mod snapshot;
 mod admin;
 
 pub use self::{
-    admin::Unacceptable,
+    admin::{Unacceptable, WEIGHTS},
     core::{Admin, Decision, Settings, Skipped, Standing, State, Wanted},
     lease::Lease,
     server::Server,

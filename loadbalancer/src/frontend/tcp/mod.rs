@@ -16,10 +16,12 @@ pub mod flags;
 pub mod proxy_protocol;
 mod pump;
 mod way;
+pub mod side;
 
 pub use self::{
     flags::TcpFlags,
     pump::{Flow, Over},
+    side::Side,
 };
 
 use self::{
