@@ -73,6 +73,7 @@ impl LoadBalancer {
 
     fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
         let Audience { events, told } = audience;
+        config.options.check()?;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let tcp = config.tcp.bind()?;
         let settings = pool_settings(config);

@@ -71,6 +71,7 @@ mod tests {
     fn the_strongest_has_256_and_the_others_in_proportion() {
         assert_eq!(by_power(&[100, 200, 400]), [256, 128, 64]);
         assert_eq!(by_power(&[100, 300]), [256, 85], "85.33 is rounded");
+        assert_eq!(by_power(&[100, 150]), [256, 171], "and so is 170.67");
         assert_eq!(by_power(&[300, 400]), [256, 192]);
     }
 

@@ -178,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn when_all_weights_change_in_proportion_the_order_goes_on() {
+        let mut servers = idle(&[100, 100, 100]);
+        let mut policy = weighing(&mut servers, &[50, 10, 10]);
+        assert_eq!(picks(&mut policy, &mut servers, 3), [1, 1, 2]);
+        servers.iter_mut().zip([5, 1, 1]).for_each(|(server, weight)| server.weight = Some(weight));
+        policy.servers_changed(&servers, Duration::ZERO);
+        assert_eq!(picks(&mut policy, &mut servers, 11), [1, 3, 1, 1, 1, 1, 2, 1, 3, 1, 1]);
+    }
+
+    #[test]
     fn whoever_leaves_takes_no_debt_along() {
         let mut servers = idle(&[100, 100, 100]);
         let mut policy = weighing(&mut servers, &[5, 1, 1]);

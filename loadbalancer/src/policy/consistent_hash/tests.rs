@@ -178,6 +178,36 @@ fn if_whoever_is_below_the_bound_cannot_be_taken_somebody_else_is() {
     assert_eq!(choice.index, 0, "only this one is a candidate, far over its limit of 7");
 }
 
+/// Everybody wants slot 0.
+#[derive(Debug)]
+struct Crowd;
+
+impl PointFunction for Crowd {
+    fn request(&self, key: u64) -> u64 {
+        key
+    }
+
+    fn server(&self, _number: u64, _twin: u32, count: u32) -> Vec<u64> {
+        vec![0; count as usize]
+    }
+}
+
+#[test]
+fn whose_slot_is_taken_probes_in_turn_or_by_squares() {
+    use crate::policy::options::Probing;
+    let slots = |n: u64, slots: u64, probing: Probing| {
+        let member = |number| ring::Member { number, twin: 0, weight: FULL };
+        let layout = Layout { function: Box::new(Crowd), points: 1, slots: Some((slots, probing)) };
+        let ring = Ring::new(&(1..=n).map(member).collect::<Vec<_>>(), &layout);
+        let mut points: Vec<_> = ring.clockwise(0).map(|point| (point.member, point.at)).collect();
+        points.sort_unstable();
+        points.into_iter().map(|(_, at)| at).collect::<Vec<_>>()
+    };
+    assert_eq!(slots(5, 100, Probing::Linear), [0, 1, 2, 3, 4]);
+    assert_eq!(slots(5, 100, Probing::Quadratic), [0, 1, 4, 9, 16]);
+    assert_eq!(slots(5, 8, Probing::Quadratic), [0, 1, 4, 2, 3], "squares reach only 0, 1 and 4 of 8");
+}
+
 #[test]
 fn when_the_slots_run_out_all_have_fewer_points_and_at_last_some_have_none() {
     let points = |n: u64, slots: u64| {
