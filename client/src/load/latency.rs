@@ -107,12 +107,7 @@ impl Latency {
         if self.is_empty() {
             return Summary::default();
         }
-        let us = |ns: u64| (ns as f64 / 100.0).round() / 10.0;
-        // A counter stands for a range; its upper end may be above the greatest value.
-        let at = |quantile: f64| {
-            let found = self.histogram.as_ref().map_or(0, |histogram| histogram.value_at_quantile(quantile));
-            us(found.clamp(self.min_ns, self.max_ns))
-        };
+        let at = |quantile: f64| self.quantile(quantile);
         Summary {
             count: self.count,
             min: us(self.min_ns),
@@ -124,6 +119,22 @@ impl Latency {
             max: us(self.max_ns),
         }
     }
+
+    /// What so many of them are not longer than, in microseconds: 0.99 for 99 % of them. Zero of none.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        if self.is_empty() {
+            return 0.0;
+        }
+        // A counter stands for a range; its upper end may be above the greatest value.
+        let found = self.histogram.as_ref().map_or(0, |histogram| histogram.value_at_quantile(quantile));
+        us(found.clamp(self.min_ns, self.max_ns))
+    }
+}
+
+/// Nanoseconds as microseconds, with one digit behind the point.
+fn us(ns: u64) -> f64 {
+    (ns as f64 / 100.0).round() / 10.0
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     checked::Fate,
     mix::{Item, Mix, parse_mix},
-    schedule::Schedule,
+    schedule::{Arrivals, Schedule},
     template::Template,
 };
 use crate::{link::Link, received::Inbox};
@@ -72,6 +72,10 @@ pub struct Args {
     #[arg(long, value_name = "R", value_parser = parse_rate)]
     rate: Option<f64>,
 
+    /// Open loop: at what distances requests begin
+    #[arg(long, value_enum, default_value_t, requires = "rate", value_name = "HOW")]
+    arrivals: Arrivals,
+
     /// Requests and their weights: ping=80,file colors.csv=10,sql SELECT 1=10 [default: ping=1]
     #[arg(long, value_name = "MIX", value_parser = parse_mix)]
     mix: Option<WholeMix>,
@@ -84,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     expect: Option<String>,
 
-    /// Decides the order of the mix and the random numbers [default: drawn, and told]
+    /// Decides the order of the mix, the random numbers and random distances [default: drawn, and told]
     #[arg(long)]
     seed: Option<u64>,
 
@@ -203,7 +207,14 @@ impl Args {
                 request_timeout: self.request_timeout.request_timeout,
             },
             clients: self.clients,
-            schedule: Schedule { rate: self.rate, warmup: self.warmup, requests: self.requests, duration },
+            schedule: Schedule {
+                rate: self.rate,
+                arrivals: self.arrivals,
+                seed,
+                warmup: self.warmup,
+                requests: self.requests,
+                duration,
+            },
             mix,
             expect: self.expect.as_deref().map(Template::new),
             seed,
@@ -291,6 +302,8 @@ mod tests {
             &["--clients", "5001"],
             &["--rate", "0"],
             &["--rate", "nan"],
+            &["--rate", "10", "--arrivals", "often"],
+            &["--arrivals", "poisson"],
             &["--requests", "0"],
             &["--duration", "0s"],
             &["--mix", "ping"],

@@ -1,8 +1,9 @@
 //! What is told at the end: a table for people, JSON for programs.
 
 use super::{
-    latency::Summary,
+    latency::{Latency, Summary},
     plan::Plan,
+    schedule::Arrivals,
     tally::{ErrorCount, Settled, Tally, Unsettled, Wrong},
 };
 use crate::status::Status;
@@ -44,6 +45,8 @@ pub struct Report {
     pub clients: u32,
     /// Open loop: requests a second that were to begin.
     pub rate: Option<f64>,
+    /// Open loop: at what distances.
+    pub arrivals: Option<Arrivals>,
     /// What was asked.
     pub mix: Vec<Part>,
     /// What decided order and random numbers.
@@ -76,6 +79,9 @@ pub struct Report {
     pub bytes_per_s: f64,
     /// Rows received.
     pub rows: u64,
+    /// Every latency of the answers, for those who want other percentiles than the summary has. Not in the JSON.
+    #[serde(skip)]
+    pub latencies: Latency,
     /// Latency of the answers in microseconds: closed loop from sending, open loop from when each should have begun.
     pub latency_us: Summary,
     /// Open loop: the same from sending, which hides what waited in the load generator.
@@ -112,6 +118,7 @@ impl Report {
             kind: if schedule.rate.is_some() { Loop::Open } else { Loop::Closed },
             clients: plan.clients,
             rate: schedule.rate,
+            arrivals: schedule.rate.map(|_| schedule.arrivals),
             mix: mix.map(|item| Part { request: item.text.clone(), weight: item.weight }).collect(),
             seed: plan.seed,
             target: plan.link.balancer,
@@ -129,8 +136,9 @@ impl Report {
             bytes_per_s: per_second(tally.bytes),
             rows: tally.rows,
             latency_us: tally.latency.summary(),
-            latency_uncorrected_us: tally.uncorrected.as_ref().map(super::latency::Latency::summary),
-            start_delay_us: tally.start_delay.as_ref().map(super::latency::Latency::summary),
+            latencies: tally.latency,
+            latency_uncorrected_us: tally.uncorrected.as_ref().map(Latency::summary),
+            start_delay_us: tally.start_delay.as_ref().map(Latency::summary),
             errors_by_code: tally.errors,
             answers_by_server: tally.servers.into_iter().collect(),
             answers_unnamed: tally.answers.saturating_sub(named),
@@ -171,7 +179,10 @@ impl Report {
     fn headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clients = if self.clients == 1 { "client" } else { "clients" };
         match self.rate {
-            Some(rate) => write!(f, "Open loop, {rate} requests a second, ")?,
+            Some(rate) => {
+                let random = if self.arrivals == Some(Arrivals::Poisson) { " at random" } else { "" };
+                write!(f, "Open loop, {rate} requests a second{random}, ")?;
+            }
             None => f.write_str("Closed loop, ")?,
         }
         let anew = if self.new_connection { ", a new connection each" } else { "" };

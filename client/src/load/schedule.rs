@@ -8,17 +8,40 @@
 //! rate 100/s:   n        0      1      2      3 …
 //!               begins   0 ms  10 ms  20 ms  30 ms
 //! ```
+//!
+//! Users do not come at even distances: many who know nothing of each other come as a *Poisson process*, at the same
+//! rate on average, now two at once and now nobody for a while ([`Arrivals::Poisson`]). The distances between them are
+//! exponentially distributed: `-ln(u) / rate` with `u` drawn evenly from (0, 1]. Queues form in the dense moments, which
+//! even distances hide: at 50 % load a server that takes one at a time makes nobody wait at even distances, and half
+//! of all at random ones.
 
+use parking_lot::Mutex;
+use serde::Serialize;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+
+/// At what distances requests begin in the open loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// At even distances
+    #[default]
+    Even,
+    /// At random, independently of each other, as from many users (a Poisson process)
+    Poisson,
+}
 
 /// What is asked of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Requests per second over all clients; none is the closed loop.
     pub rate: Option<f64>,
+    /// Open loop: at what distances.
+    pub arrivals: Arrivals,
+    /// What random distances are drawn from.
+    pub seed: u64,
     /// What begins before this time is not counted.
     pub warmup: Duration,
     /// After so many counted requests it ends.
@@ -32,6 +55,38 @@ pub struct Schedule {
 pub struct Progress {
     drawn: AtomicU64,
     counted: AtomicU64,
+    /// Random distances follow from each other. The lock is held to draw one.
+    random: Mutex<Option<RandomTimes>>,
+}
+
+/// The times of a Poisson process.
+#[derive(Debug)]
+struct RandomTimes {
+    random: fastrand::Rng,
+    rate: f64,
+    n: u64,
+    counted: u64,
+    last_s: f64,
+}
+
+impl RandomTimes {
+    fn new(schedule: &Schedule, rate: f64) -> Self {
+        Self { random: fastrand::Rng::with_seed(schedule.seed), rate, n: 0, counted: 0, last_s: 0.0 }
+    }
+
+    /// The next request; nothing when it is over.
+    fn next(&mut self, schedule: &Schedule) -> Option<Turn> {
+        self.last_s += -(1.0 - self.random.f64()).ln() / self.rate;
+        let intended = Duration::try_from_secs_f64(self.last_s).unwrap_or(Duration::MAX);
+        let counted = intended >= schedule.warmup;
+        let n = self.n;
+        if schedule.is_over(intended) || (counted && schedule.requests.is_some_and(|most| self.counted >= most)) {
+            return None;
+        }
+        self.n += 1;
+        self.counted += u64::from(counted);
+        Some(Turn { n, intended: Some(intended), counted })
+    }
 }
 
 /// One request to be sent.
@@ -46,7 +101,7 @@ pub struct Turn {
 }
 
 impl Schedule {
-    /// When request `n` should begin.
+    /// When request `n` should begin, at even distances.
     #[must_use]
     pub fn intended(&self, n: u64) -> Option<Duration> {
         // A time too long for a duration is past every end.
@@ -57,6 +112,9 @@ impl Schedule {
     pub fn turn(&self, progress: &Progress, now: Duration) -> Option<Turn> {
         if self.is_over(now) {
             return None;
+        }
+        if let (Some(rate), Arrivals::Poisson) = (self.rate, self.arrivals) {
+            return progress.random.lock().get_or_insert_with(|| RandomTimes::new(self, rate)).next(self);
         }
         if self.rate.is_none() {
             let counted = now >= self.warmup;
@@ -94,7 +152,13 @@ impl Schedule {
     /// Open loop: how many counted requests should have begun when all is over.
     #[must_use]
     pub fn due(&self) -> Option<u64> {
-        self.rate?;
+        let rate = self.rate?;
+        if self.arrivals == Arrivals::Poisson {
+            // The same draws again: what nobody was free for has to be counted, too.
+            let mut times = RandomTimes::new(self, rate);
+            while times.next(self).is_some() {}
+            return Some(times.counted);
+        }
         let in_time = self
             .duration
             .map(|duration| self.first_at(self.warmup.saturating_add(duration)).saturating_sub(self.first_counted()));
@@ -111,7 +175,8 @@ mod tests {
     }
 
     fn open(rate: f64) -> Schedule {
-        Schedule { rate: Some(rate), warmup: Duration::ZERO, requests: None, duration: Some(ms(100)) }
+        let (arrivals, seed, warmup) = (Arrivals::Even, 1, Duration::ZERO);
+        Schedule { rate: Some(rate), arrivals, seed, warmup, requests: None, duration: Some(ms(100)) }
     }
 
     #[test]
@@ -160,5 +225,37 @@ mod tests {
         assert_eq!(Schedule { requests: Some(300), ..both }.due(), Some(10));
         let closed = Schedule { rate: None, ..both };
         assert_eq!(closed.turn(&Progress::default(), ms(100)), None);
+    }
+
+    #[test]
+    fn random_distances_have_the_rate_and_the_spread_of_a_poisson_process_and_repeat_with_the_seed() {
+        let schedule = |seed| Schedule { arrivals: Arrivals::Poisson, seed, duration: Some(ms(10_000)), ..open(2_000.0) };
+        let turns = |seed| {
+            let progress = Progress::default();
+            std::iter::from_fn(|| schedule(seed).turn(&progress, ms(0))).collect::<Vec<Turn>>()
+        };
+        let all = turns(7);
+        assert!(all.iter().zip(0..).all(|(turn, n)| turn.n == n && turn.counted));
+        assert!(all.is_sorted_by_key(|turn| turn.intended) && all.last().unwrap().intended < Some(ms(10_000)));
+        // 20,000 are to be expected, with a standard deviation of 141.
+        assert!(all.len().abs_diff(20_000) < 600, "seed 7: {}", all.len());
+        assert_eq!(schedule(7).due(), Some(all.len() as u64));
+        // The distances: a mean of 0.5 ms, and as many above it as e^-1 says.
+        let times: Vec<f64> = all.iter().map(|turn| turn.intended.unwrap().as_secs_f64()).collect();
+        let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 0.000_5).count() as f64 / times.len() as f64;
+        assert!((long - (-1.0_f64).exp()).abs() < 0.02, "seed 7: {long}");
+        assert_eq!(turns(7), all);
+        assert_ne!(turns(8), all);
+    }
+
+    #[test]
+    fn random_distances_end_after_so_many_counted_requests() {
+        let schedule =
+            Schedule { arrivals: Arrivals::Poisson, warmup: ms(20), requests: Some(5), duration: None, ..open(1_000.0) };
+        let progress = Progress::default();
+        let turns: Vec<Turn> = std::iter::from_fn(|| schedule.turn(&progress, ms(0))).collect();
+        assert_eq!(turns.iter().filter(|turn| turn.counted).count(), 5);
+        assert!(turns.len() > 5 && turns.iter().all(|turn| turn.counted == (turn.intended >= Some(ms(20)))));
+        assert_eq!(schedule.due(), Some(5));
     }
 }
