@@ -9,7 +9,7 @@
 //! | main       | starts the others, waits for the prompt | the client process | the prompt's end     |
 //! | `lifeline` | holds on to the children              | a socket           | the end of `lab up`  |
 //!
-//! `lab drill` and `lab bench` start processes in the same way; their threads are listed in their own rooms.
+//! `lab drill`, `lab bench` and `lab experiment` start processes in the same way; their threads are listed in their own rooms.
 //! `lab race` starts no process: it plays scenes at the pool, with the order of the threads drawn.
 //!
 //! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
@@ -17,7 +17,9 @@
 pub mod process;
 pub mod up;
 pub mod drill;
+pub mod record;
 pub mod bench;
+pub mod experiment;
 #[cfg(feature = "race")]
 pub mod race;
 
@@ -55,6 +57,8 @@ enum Action {
     /// Let threads meet at the pool in thousands of orders: find planted races, and none in the pool itself
     #[cfg(feature = "race")]
     Race(race::Race),
+    /// Ask a question about load balancing, and put the answer beside what theory says
+    Experiment(experiment::Experiments),
     /// A program that is not ours, which ends with the process that holds the lifeline
     #[command(hide = true)]
     Tied(process::Tie),
@@ -77,6 +81,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Action::Bench(bench) => bench::run(&bench),
             #[cfg(feature = "race")]
             Action::Race(race) => race::run(&race),
+            Action::Experiment(experiments) => experiment::run(&experiments),
             Action::Tied(tie) => process::run_tied(&tie),
             Action::Source(source) => bench::source::run(&source),
         };

@@ -8,6 +8,7 @@ use super::{
     contestant::Way,
     measure::{Measurement, Sample},
 };
+use crate::record::{Spread, median};
 use serde::Serialize;
 
 /// The samples of one measurement: for each way, one a round.
@@ -20,15 +21,7 @@ pub struct Samples {
 }
 
 /// Ratios of one figure to another, of the same rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Ratio {
-    /// Half of them are not greater.
-    pub median: f64,
-    /// The least.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-}
+pub type Ratio = Spread;
 
 impl Samples {
     fn of(&self, way: Way) -> Option<&[Sample]> {
@@ -46,26 +39,13 @@ impl Samples {
     pub fn ratio(&self, measurement: &Measurement, one: Way, other: Way) -> Option<Ratio> {
         let pairs = self.of(one)?.iter().zip(self.of(other)?);
         let ratios: Vec<f64> = pairs.map(|(one, other)| measurement.figure(one) / measurement.figure(other)).collect();
-        let (min, max) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-        Some(Ratio { median: median(ratios)?, min, max })
+        Spread::of(&ratios)
     }
 
     /// All errors of all rounds.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.ways.iter().flat_map(|(_, samples)| samples).map(|sample| sample.errors).sum()
-    }
-}
-
-/// The middle one; of an even number, the mean of the two in the middle. None of nothing.
-#[must_use]
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
 }
 
@@ -82,13 +62,6 @@ mod tests {
             errors: 1,
             cpu_us_per_answer: None,
         }
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
     }
 
     #[test]

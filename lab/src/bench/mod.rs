@@ -21,9 +21,7 @@
 mod contestant;
 mod figures;
 mod goals;
-mod machine;
 mod measure;
-mod results;
 pub mod source;
 mod stand;
 mod table;
@@ -31,11 +29,13 @@ mod table;
 use self::{
     contestant::Way,
     figures::Samples,
-    machine::Machine,
     measure::{Length, MEASUREMENTS, Measurement},
     stand::{Kind, Stand},
 };
-use crate::process::{Binary, RunFolder, run_statement};
+use crate::{
+    process::{Binary, RunFolder, run_statement},
+    record::{Machine, results},
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use protocol::{
@@ -104,7 +104,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<ExitCode> {
     fs::write(folder.path().join("bench.json"), serde_json::to_vec_pretty(&record)?)?;
     say!("All samples are in {}/bench.json.", folder.shown());
     if bench.write_results {
-        results::write(&places.root.join("docs/results.md"), &text)?;
+        results::write(&places.root.join("docs/results.md"), "bench", &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -123,7 +123,7 @@ impl Bench {
             if machine.was_busy() { ". Others were busy on this machine: take these figures for no more" } else { "" };
         format!(
             "{}. {} rounds of {} s each; medians, ratios with their least and greatest{busy}",
-            machine.shown(),
+            machine.shown_with_rivals(),
             self.rounds,
             self.seconds
         )

@@ -50,16 +50,16 @@ impl Machine {
     /// In one line.
     #[must_use]
     pub fn shown(&self) -> String {
-        format!(
-            "Commit {}, {}, {} cores of {}, {}; SQLite: {}; {}",
-            self.commit,
-            self.date,
-            self.cores,
-            self.cpu,
-            self.system,
-            self.database,
-            self.haproxy.as_ref().map_or("HAProxy is not installed".to_owned(), |version| format!("HAProxy {version}"))
-        )
+        let Self { commit, date, cores, cpu, system, .. } = self;
+        format!("Commit {commit}, {date}, {cores} cores of {cpu}, {system}")
+    }
+
+    /// In one line, with what matters to `lab bench` only.
+    #[must_use]
+    pub fn shown_with_rivals(&self) -> String {
+        let haproxy = self.haproxy.as_ref();
+        let haproxy = haproxy.map_or("HAProxy is not installed".to_owned(), |version| format!("HAProxy {version}"));
+        format!("{}; SQLite: {}; {haproxy}", self.shown(), self.database)
     }
 }
 
@@ -83,10 +83,23 @@ fn version(text: &str) -> Option<String> {
     text.split_whitespace().skip_while(|word| *word != "version").nth(1).map(str::to_owned)
 }
 
+/// The version of a program as it says itself (`--version`), if it is there.
+#[must_use]
+pub fn version_of(program: &str) -> Option<String> {
+    said(Command::new(program).arg("--version")).map(|text| text.trim().to_owned())
+}
+
 /// What a program says on its standard output, if it succeeds.
 fn said(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A time in UTC, as `2026-02-03T04:05:06Z`.
+#[must_use]
+pub fn time(time: SystemTime) -> String {
+    let of_day = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", date(time), of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
 
 /// The day of a time, as `2026-02-03`: Howard Hinnant's `civil_from_days`, which counts years from the first of March
@@ -113,6 +126,13 @@ mod tests {
         for (day, shown) in [(0, "1970-01-01"), (59, "1970-03-01"), (11_016, "2000-02-29"), (20_088, "2024-12-31")] {
             assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400 + 86_399)), shown);
         }
+    }
+
+    #[test]
+    fn times_are_those_of_the_day() {
+        let (midnight, later) = (20_088 * 86_400, 20_088 * 86_400 + 86_399);
+        let shown = [midnight, later].map(|seconds| time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        assert_eq!(shown, ["2024-12-31T00:00:00Z", "2024-12-31T23:59:59Z"]);
     }
 
     #[test]

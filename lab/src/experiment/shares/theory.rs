@@ -1,0 +1,152 @@
+//! What the shares should be.
+
+use super::{CAPACITY, Load, Shares, TIMES};
+use loadbalancer::policy::{
+    Name,
+    consistent_hash::{
+        hash::Xxh3,
+        ring::{Layout, Member, Ring},
+    },
+    options::POINTS,
+    weight,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What theory says, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Theory {
+    /// The shares, strongest server first.
+    pub shares: Vec<f64>,
+    /// How one comes to them.
+    pub by: By,
+}
+
+/// How one comes to expected shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// They follow from the rule, to the request.
+    Rule,
+    /// They follow from the rule, within what dice do.
+    Dice,
+    /// The arcs of the ring.
+    Arcs,
+    /// How fast servers are that are always full.
+    Rates,
+}
+
+impl By {
+    /// In words.
+    #[must_use]
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Rule => "rule, exact",
+            Self::Dice => "rule, by dice",
+            Self::Arcs => "arcs of the ring",
+            Self::Rates => "rates",
+        }
+    }
+}
+
+/// What requests take beyond their processing time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Overhead {
+    /// For which load it was measured.
+    pub load: Load,
+    /// At which rate, in requests a second.
+    pub rate: f64,
+    /// The mean.
+    pub mean_ms: f64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+}
+
+/// What the shares of a policy should be under this load.
+pub fn expectation(shares: &Shares, load: Load, policy: Name, overhead: &Overhead, seed: u64) -> Option<Theory> {
+    let n = TIMES.len();
+    let overhead = Duration::from_secs_f64(overhead.mean_ms / 1e3);
+    let (shares, by) = match (load, policy) {
+        (Load::Saturated, _) => {
+            let rate = |time: Duration| f64::from(CAPACITY) / (time + overhead).as_secs_f64();
+            (parts(shares.times(load).map(rate).to_vec()), By::Rates)
+        }
+        (_, Name::Power) => ((0..n).map(|at| if at == 0 { 1.0 } else { 0.0 }).collect(), By::Rule),
+        (_, Name::RoundRobin) => (vec![1.0 / n as f64; n], By::Rule),
+        (_, Name::WeightedRoundRobin) => (parts(TIMES.map(|times| 1.0 / f64::from(times)).to_vec()), By::Rule),
+        (_, Name::Random) => (vec![1.0 / n as f64; n], By::Dice),
+        (_, Name::ConsistentHash) => (arcs(n), By::Arcs),
+        (_, Name::PowerOfTwo | Name::LeastConnections | Name::LeastTime) => {
+            let _ = seed;
+            return None;
+        }
+    };
+    Some(Theory { shares, by })
+}
+
+/// Of these, what part of their sum each one is.
+fn parts(of: Vec<f64>) -> Vec<f64> {
+    let all: f64 = of.iter().sum();
+    of.into_iter().map(|one| one / all).collect()
+}
+
+/// Which part of the ring belongs to each of the servers 1, 2, 3 …: the sum of the ways to its points.
+fn arcs(servers: usize) -> Vec<f64> {
+    let member = |number| Member { number, twin: 0, weight: weight::FULL };
+    let members: Vec<Member> = (1..=servers as u64).map(member).collect();
+    let layout = Layout { function: Box::new(Xxh3 { slots: None }), points: POINTS, slots: None };
+    let ring = Ring::new(&members, &layout);
+    let points: Vec<_> = ring.clockwise(0).collect();
+    let mut arcs = vec![0.0; servers];
+    for (at, point) in points.iter().enumerate() {
+        // The way to the first point comes over the end of the ring, as the subtraction does.
+        let before = points[(at + points.len() - 1) % points.len()];
+        arcs[point.member as usize] += point.at.wrapping_sub(before.at) as f64;
+    }
+    parts(arcs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arcs_are_the_whole_ring_and_about_even() {
+        let arcs = arcs(3);
+        assert!((arcs.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        // 150 points for each: a share of a third varies by about 8 % of itself.
+        assert!(arcs.iter().all(|arc| (arc - 1.0 / 3.0).abs() < 0.09), "{arcs:?}");
+    }
+
+    /// The ring that decides and the arcs that are expected are the same: keys fall into them as their lengths say.
+    #[test]
+    fn keys_fall_into_the_arcs() {
+        use loadbalancer::policy::{Candidate, Circumstances, Options, ServerKey};
+        let candidate = |at: usize| Candidate {
+            key: ServerKey(at as u64),
+            place: at,
+            number: at as u64 + 1,
+            processing_time: Duration::from_millis(1),
+            capacity: 1_000_000,
+            active: 0,
+            weight: None,
+            last_chosen: 0,
+        };
+        let servers: Vec<Candidate> = (0..3).map(candidate).collect();
+        let mut policy = Name::ConsistentHash.build(&Options::default());
+        policy.servers_changed(&servers, Duration::ZERO);
+        let (mut counts, mut random) = ([0_u32; 3], fastrand::Rng::with_seed(1));
+        let mut keys = fastrand::Rng::with_seed(2);
+        for _ in 0..100_000 {
+            let key = keys.u64(..);
+            let mut now = Circumstances { key, now: Duration::ZERO, in_hand: 0, servers_up: 3, random: &mut random };
+            counts[policy.choose(&servers, &mut now).index] += 1;
+        }
+        for (count, arc) in counts.iter().zip(arcs(3)) {
+            // Standard deviation 0.15 percentage points.
+            assert!((f64::from(*count) / 1e5 - arc).abs() < 0.008, "{counts:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `lab experiment`: what is exact is exact, everything that a run depends on is written down, and plots are pictures.
+//! No time is judged here: the machine may be busy.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
+
+mod kit;
+
+use kit::{World, text};
+use serde_json::Value;
+use std::{fs, path::PathBuf, process::Output};
+
+/// Runs an experiment in a folder of its own.
+fn experiment(world: &World, args: &[&str]) -> (Output, String) {
+    let output = world.command(&[&["experiment"], args].concat()).output().unwrap();
+    let said = format!("{}\n{}", text(&output.stdout), text(&output.stderr));
+    (output, said)
+}
+
+/// The folder of the only run.
+fn run_folder(world: &World, name: &str) -> PathBuf {
+    let found: Vec<PathBuf> = fs::read_dir(world.path("runs")).unwrap().flatten().map(|entry| entry.path()).collect();
+    let begin = format!("experiment-{name}-");
+    let is_run = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&begin);
+    found.iter().find(is_run).unwrap_or_else(|| panic!("no run of {name} in {found:?}")).clone()
+}
+
+fn samples(path: &std::path::Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Well-formed: every element that begins ends, in order, and the text is escaped. Returns all that is written in it.
+fn svg_texts(svg: &str) -> Vec<String> {
+    assert!(svg.trim_start().starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    let (mut open, mut texts) = (Vec::new(), Vec::new());
+    for part in svg.split('<').skip(1) {
+        let (tag, text) = part.split_once('>').expect("a tag that does not end");
+        let name = tag.split([' ', '\n', '/']).next().unwrap();
+        if let Some(ended) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(ended.trim()), "{tag}");
+        } else if !tag.ends_with('/') {
+            open.push(name);
+        }
+        assert!(!text.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "").contains('&'), "{text}");
+        if open.last() == Some(&"text") {
+            texts.push(text.trim().to_owned());
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    texts
+}
+
+#[test]
+fn the_experiments_are_listed_and_one_must_be_named() {
+    let world = World::new();
+    let (output, said) = experiment(&world, &["--list"]);
+    assert!(output.status.success() && said.contains("shares"), "{said}");
+    let (output, said) = experiment(&world, &[]);
+    assert!(output.status.code() == Some(2) && said.contains("--list"), "{said}");
+    let (output, said) = experiment(&world, &["shares", "--only", "fastest"]);
+    assert!(output.status.code() == Some(2) && said.contains("no policy") && said.contains("round-robin"), "{said}");
+}
+
+/// No server is ever full, so both rules hold to the request, and both sides count alike.
+#[test]
+fn policies_that_go_by_turns_share_out_exactly() {
+    let world = World::new();
+    let policies = "round-robin,weighted-round-robin,power";
+    let args = ["shares", "--requests", "602", "--time", "1ms", "--load", "light", "--only", policies, "--seed", "5"];
+    let (output, said) = experiment(&world, &args);
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "shares");
+    let samples = samples(&folder.join("samples.jsonl"));
+    let answers: Vec<Vec<u64>> =
+        samples.iter().map(|sample| serde_json::from_value(sample["answers"].clone()).unwrap()).collect();
+    // 602 = 86 × 7: by weights of 4 : 2 : 1 exactly 344, 172 and 86.
+    assert_eq!(answers, [vec![201, 201, 200], vec![344, 172, 86], vec![602, 0, 0]], "{said}");
+    assert!(samples.iter().all(|sample| sample["answers"] == sample["counted"] && sample["errors"] == 0), "{said}");
+    assert!(said.contains("exactly, to the request: [344, 172, 86]"), "{said}");
+
+    let texts = svg_texts(&fs::read_to_string(folder.join("shares-light.svg")).unwrap());
+    for words in ["round-robin", "weighted-round-robin", "power", "57.1", "server 1, the strongest"] {
+        assert!(texts.iter().any(|text| text == words), "{words} is missing in {texts:?}");
+    }
+    let told = fs::read_to_string(folder.join("results.md")).unwrap();
+    assert!(told.contains("| weighted-round-robin ") && told.contains("57.14"), "{told}");
+}
+
+/// Everything that repeats the run is in its manifest, and the command that it names is understood.
+#[test]
+fn a_manifest_is_complete_and_its_command_repeats_the_run() {
+    let world = World::new();
+    let args = ["shares", "--requests", "30", "--time", "0.5ms", "--load", "light", "--only", "round-robin"];
+    let (output, said) = experiment(&world, &args);
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "shares");
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(folder.join("manifest.json")).unwrap()).unwrap();
+    let text_of = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text in {manifest:#}")).to_owned();
+    assert_eq!(text_of(&manifest["experiment"]), "shares");
+    assert!(manifest["commit"].is_string() && manifest["dirty"].is_boolean() && manifest["seed"].as_u64().is_some());
+    assert!(manifest["machine"]["cores"].as_u64().unwrap() > 0 && manifest["versions"]["lab"].is_string());
+    assert!(text_of(&manifest["started"]) <= text_of(&manifest["ended"]), "{manifest:#}");
+    assert_eq!(manifest["parameters"]["requests"], 30);
+    let command = text_of(&manifest["command"]);
+    assert!(command.contains(&format!("--seed {}", manifest["seed"])), "{command}");
+
+    let again = World::new();
+    let (_, flags) = command.split_once("experiment ").unwrap();
+    let (output, said) = experiment(&again, &flags.split_whitespace().collect::<Vec<_>>());
+    assert!(output.status.success(), "{said}");
+    let (first, second) =
+        (samples(&folder.join("samples.jsonl")), samples(&run_folder(&again, "shares").join("samples.jsonl")));
+    assert_eq!(first[0]["answers"], second[0]["answers"]);
+}
+
+/// Figures of a debug build do not belong into the documentation.
+#[test]
+#[cfg(debug_assertions)]
+fn a_debug_build_writes_no_results() {
+    let (output, said) = experiment(&World::new(), &["shares", "--requests", "10", "--write-results"]);
+    assert!(output.status.code() == Some(1) && said.contains("debug build"), "{said}");
+}
