@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn random_distances_have_the_rate_and_the_spread_of_a_poisson_process_and_repeat_with_the_seed() {
-        let schedule = |seed| Schedule { arrivals: Arrivals::Poisson, seed, duration: Some(ms(10_000)), ..open(2_000.0) };
+        let schedule =
+            |seed| Schedule { arrivals: Arrivals::Poisson, seed, duration: Some(ms(10_000)), ..open(2_000.0) };
         let turns = |seed| {
             let progress = Progress::default();
             std::iter::from_fn(|| schedule(seed).turn(&progress, ms(0))).collect::<Vec<Turn>>()
@@ -250,8 +251,13 @@ mod tests {
 
     #[test]
     fn random_distances_end_after_so_many_counted_requests() {
-        let schedule =
-            Schedule { arrivals: Arrivals::Poisson, warmup: ms(20), requests: Some(5), duration: None, ..open(1_000.0) };
+        let schedule = Schedule {
+            arrivals: Arrivals::Poisson,
+            warmup: ms(20),
+            requests: Some(5),
+            duration: None,
+            ..open(1_000.0)
+        };
         let progress = Progress::default();
         let turns: Vec<Turn> = std::iter::from_fn(|| schedule.turn(&progress, ms(0))).collect();
         assert_eq!(turns.iter().filter(|turn| turn.counted).count(), 5);
