@@ -1,6 +1,7 @@
 //! The command line of the load balancer.
 
 use crate::{
+    admin::flags::AdminFlags,
     dispatch::{copies::CopyFlags, key::HashKey},
     frontend::tcp::TcpFlags,
     health::flags::HealthFlags,
@@ -54,6 +55,9 @@ pub struct Config {
     /// How servers join over the network.
     #[command(flatten)]
     pub join: JoinFlags,
+    /// Where it is administered.
+    #[command(flatten)]
+    pub admin: AdminFlags,
     /// How long a request waits.
     #[command(flatten)]
     pub queue_timeout: QueueTimeoutFlag,

@@ -9,6 +9,7 @@
 //! | [`dispatch`]   | the life of a request: take a server, relay, give it back, try another               |
 //! | [`frontend`]   | how clients speak                                                                    |
 //! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
+//! | [`admin`]      | looking at it, and changing it, while it runs: an HTTP API on a port of its own      |
 //! | [`config`]     | the command line                                                                     |
 //!
 //! # Threads
@@ -20,6 +21,7 @@
 //! | `loser-N`      | copies that were not first      | last words; its queue                  | pool           | end of the program       |
 //! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
 //! | `join-N`       | one server that has joined      | `accept`; its next word                | members        | its lease, or stop       |
+//! | `admin-N`      | one connection of administration| `accept`; its next request; a handshake| pool, members | drain; too many at rest  |
 //! | `contact-ID`   | control port of one server      | its heartbeat; the next one            | pool           | entry gone, or stop      |
 //! | `console`      | prints events                   | its queue                              | stdout         | end of the events        |
 //! | `journal`      | writes events                   | its queue                              | –              | end of the events        |
@@ -37,6 +39,7 @@ pub mod membership;
 pub mod dispatch;
 pub mod frontend;
 pub mod event;
+pub mod admin;
 pub mod config;
 mod running;
 

@@ -1,6 +1,7 @@
 //! A load balancer at work: its parts put together, and taken apart again.
 
 use crate::{
+    admin::{Admin, Subject},
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{Event, Events, audience::Audience},
@@ -21,13 +22,14 @@ use protocol::{
     listener::{Crew, CrewOptions},
     places::Places,
     registry::{LAB, Registry},
+    runs::{RUNS, name_of_this_run},
     stop::Stop,
 };
 use std::{
     convert::Infallible,
     iter,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
@@ -45,6 +47,7 @@ pub struct LoadBalancer {
     crew: Crew,
     tcp: Option<tcp::Side>,
     membership: Following,
+    admin: Option<Admin>,
     pool: Arc<Pool>,
     events: Events,
     /// Disconnects when the last listener of the events has ended.
@@ -72,10 +75,11 @@ impl LoadBalancer {
     }
 
     fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
-        let Audience { events, told } = audience;
+        let Audience { events, told, journal } = audience;
         config.options.check()?;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let tcp = config.tcp.bind()?;
+        let (admin, folder) = (config.admin.open()?, run_folder(journal.as_deref(), &registry));
         let settings = pool_settings(config);
         let seed = settings.seed;
         let tcp = tcp.map(|listener| tcp::Side::start(listener, config, settings.clone(), &events)).transpose()?;
@@ -111,7 +115,12 @@ impl LoadBalancer {
         let check = config.health.check;
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
-        Ok(Self { crew, tcp, membership, pool, events, told })
+        let (pool_too, members) = (Arc::clone(&pool), Arc::clone(&membership.members));
+        let max_clients = config.max_connections;
+        let subject = Subject { pool: pool_too, members, events: events.clone(), max_clients };
+        let start = |opened| Admin::start(opened, &folder, subject);
+        let admin = admin.map(start).transpose()?;
+        Ok(Self { crew, tcp, membership, admin, pool, events, told })
     }
 
     /// Where it listens.
@@ -132,6 +141,12 @@ impl LoadBalancer {
         self.membership.joining.as_ref().map(Crew::address)
     }
 
+    /// Where it is administered, if it is.
+    #[must_use]
+    pub fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
+    }
+
     /// The servers that should be in its pool, to add some and to remove some.
     #[must_use]
     pub fn members(&self) -> &Arc<Members> {
@@ -147,8 +162,9 @@ impl LoadBalancer {
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, tcp, membership, pool, events, told } = self;
+        let Self { crew, tcp, membership, admin, pool, events, told } = self;
         events.emit(|| Event::Stopping);
+        admin.iter().for_each(Admin::ending);
         let crews: Vec<&Crew> = iter::once(&crew).chain(tcp.as_ref().map(tcp::Side::crew)).collect();
         crews.iter().for_each(|crew| crew.drain());
         let deadline = Deadline::after(DRAIN_TIME);
@@ -160,6 +176,8 @@ impl LoadBalancer {
         }
         // Only now: until here requests in hand may still need a server, or another one.
         drop(membership);
+        // Last, so that until here the end could be watched.
+        drop(admin);
         // With their last owners the events end, and then their listeners.
         drop((crew, tcp, pool, events));
         let _ended = told.recv_timeout(END_TIME);
@@ -184,6 +202,12 @@ fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 fn registry(config: &Config) -> anyhow::Result<PathBuf> {
     let places = Places::here().context("The current folder cannot be read")?;
     Ok(config.registry.path(&places))
+}
+
+/// The folder of this run: that of its journal, or one beside the registry.
+fn run_folder(journal: Option<&Path>, registry: &Path) -> PathBuf {
+    let beside = || registry.parent().unwrap_or(Path::new(".")).join(RUNS).join(name_of_this_run("loadbalancer"));
+    journal.and_then(Path::parent).map_or_else(beside, Path::to_path_buf)
 }
 
 /// The thread that follows the registry, and the registration port. Dropping this ends them, and the threads that speak to

@@ -81,7 +81,7 @@ impl Role {
     }
 }
 
-/// The secret. Never printed, never sent.
+/// The secret. Never printed, and never sent where somebody could listen ([`Token::reveal`]).
 #[derive(Clone)]
 pub struct Token(Vec<u8>);
 
@@ -163,6 +163,22 @@ impl Token {
     #[must_use]
     pub fn is_proof(&self, proof: &str, role: Role, parts: &[&str]) -> bool {
         bytes_of(proof).is_some_and(|bytes| self.mac(role, parts).verify_slice(&bytes).is_ok())
+    }
+
+    /// Whether this is the token itself, found out in a time that does not depend on where it differs: both are brought to
+    /// the same length by HMAC under the token, and those are compared.
+    #[must_use]
+    pub fn is(&self, given: &[u8]) -> bool {
+        let keyed = || Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let given = keyed().chain_update(given).finalize().into_bytes();
+        keyed().chain_update(&self.0).verify_slice(&given).is_ok()
+    }
+
+    /// The token itself, for where it is sent after all: to the administration, which takes changes from its own machine
+    /// only.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
     }
 
     fn mac(&self, role: Role, parts: &[&str]) -> Hmac<Sha256> {
@@ -274,6 +290,15 @@ mod tests {
         for wrong in cut.chain(odd) {
             assert!(!token().is_proof(&wrong, Role::ControlPort, &[]), "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_the_token_is_the_token() {
+        let right = b"correct horse battery staple";
+        assert!(token().is(right));
+        let cut = (0..right.len()).map(|len| right[..len].to_vec());
+        let near = [&right[..], b"\0"].concat();
+        assert!(cut.chain([near, b"correct horse battery stable".to_vec()]).all(|wrong| !token().is(&wrong)));
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl World {
 
     /// Starts a load balancer and waits until it listens.
     pub fn balancer(&self, more: &[&str]) -> (Process, SocketAddr) {
-        let mut balancer = self.spawn(&[&["loadbalancer", "--listen", "127.0.0.1:0", "--no-journal"], more].concat());
+        let fixed = ["loadbalancer", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--no-journal"];
+        let mut balancer = self.spawn(&[&fixed, more].concat());
         let line = balancer.wait_for("Load balancer is listening on");
         (balancer, address_in(&line))
     }

@@ -10,7 +10,12 @@ use protocol::{
     output::warn,
     runs::{RUNS, name_of_this_run, point_latest_to},
 };
-use std::{convert::Infallible, path::Path, sync::Arc, thread};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
 
 /// The stream of events, and the threads that listen to it.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub struct Audience {
     pub events: Events,
     /// Disconnects when the last listener has ended, which is after the last [`Events`] is gone.
     pub told: Receiver<Infallible>,
+    /// Where the journal is, if there is one.
+    pub journal: Option<PathBuf>,
 }
 
 /// What a listener does until the stream ends.
@@ -31,7 +38,9 @@ impl Audience {
         let console = if config.quiet.quiet { Wants::News } else { Wants::Everything };
         let mut listeners: Vec<(&str, Wants, Work)> =
             vec![("console", console, Box::new(|queue| console::print(&queue)))];
-        if let Some(journal) = open_journal(config, registry) {
+        let journal = open_journal(config, registry);
+        let path = journal.as_ref().map(|journal| journal.path().to_owned());
+        if let Some(journal) = journal {
             listeners.push(("journal", Wants::Everything, Box::new(|queue| journal.write_all(&queue))));
         }
         let wishes: Vec<Wants> = listeners.iter().map(|(_, wants, _)| *wants).collect();
@@ -40,13 +49,13 @@ impl Audience {
         for ((name, _, work), queue) in listeners.into_iter().zip(queues) {
             listen(name, &telling, move || work(queue));
         }
-        Self { events, told }
+        Self { events, told, journal: path }
     }
 
     /// These events go to others, of whom nothing is known: nobody is waited for.
     #[must_use]
     pub fn elsewhere(events: Events) -> Self {
-        Self { events, told: bounded(0).1 }
+        Self { events, told: bounded(0).1, journal: None }
     }
 }
 
@@ -97,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (registry, runs) = (folder.path().join("servers.json"), folder.path().join(RUNS));
         let config = Config::parse_from(["loadbalancer", "--quiet"]);
-        let Audience { events, told } = Audience::gather(&config, &registry);
+        let Audience { events, told, .. } = Audience::gather(&config, &registry);
         events.emit(|| Event::EventsLost { count: 7 });
         drop(events);
         assert!(told.recv().is_err(), "the listeners have ended");

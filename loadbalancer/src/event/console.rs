@@ -72,6 +72,13 @@ fn print_one(event: &Event) {
             say!("Server {server} at {} asks to join over the network.", tuple(*address));
         }
         Event::LeaseEnded { server, why } => say!("The lease of server {server} has ended: {}", Plain(why)),
+        Event::AdminListening { address, token: Some(file) } => {
+            say!("Administration at http://{address}/ (token in {}).", file.display());
+        }
+        Event::AdminListening { address, token: None } => {
+            say!("Administration at http://{address}/ (nothing can be changed).");
+        }
+        Event::AdminAsked { .. } => {}
         Event::ServerRemoved { server } => say!("Server {server} was removed by hand."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
         Event::ConnectionEnded { server, up, down, how, .. } => {
@@ -110,6 +117,12 @@ fn print_trouble(event: &Event) {
         }
         Event::JoinRefused { peer, server: None, why } => {
             warn!("Somebody at {} may not join: {}", tuple(*peer), Plain(why));
+        }
+        Event::AdminRefused { peer: Some(peer), asked, why } => {
+            warn!("The administration refused {} ({}): {}", tuple(*peer), Plain(asked), Plain(why));
+        }
+        Event::AdminRefused { peer: None, asked, why } => {
+            warn!("The administration refused somebody ({}): {}", Plain(asked), Plain(why));
         }
         Event::RegistryTrouble { why } => warn!("{why}"),
         Event::Panicked { message } => warn!("A defect ended one connection: {message}"),

@@ -44,6 +44,12 @@ impl Journal {
         Ok(Self { path: path.to_owned(), file, written: 0, max_bytes })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes events until the stream ends (thread `journal`). What is written reaches the file whenever no further
     /// event is waiting.
     pub fn write_all(mut self, events: &Receiver<Arc<Record>>) {

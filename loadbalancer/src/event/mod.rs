@@ -23,6 +23,7 @@ use protocol::{id::RequestId, message::ErrorCode};
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -153,6 +154,12 @@ pub enum Event {
     LeaseEnded { server: String, why: String },
     /// A person has removed a server.
     ServerRemoved { server: String },
+    /// The load balancer can be administered here; the token that changes need is in this file, if anything can be changed.
+    AdminListening { address: SocketAddr, token: Option<PathBuf> },
+    /// Somebody who may asks for a change.
+    AdminAsked { peer: SocketAddr, asked: String },
+    /// Somebody was turned away by the administration.
+    AdminRefused { peer: Option<SocketAddr>, asked: String, why: String },
     /// The registry, or an entry of it, cannot be read.
     RegistryTrouble { why: String },
     /// A defect: a handler panicked, and one connection ended.

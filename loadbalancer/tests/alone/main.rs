@@ -24,7 +24,7 @@ fn threads() -> BTreeMap<String, usize> {
     for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
         let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let role = name.trim().split('-').next().unwrap_or_default().to_owned();
-        if ["client", "registry", "contact", "console", "journal"].contains(&role.as_str()) {
+        if ["client", "registry", "contact", "console", "journal", "admin"].contains(&role.as_str()) {
             *count.entry(role).or_default() += 1;
         }
     }

@@ -7,7 +7,9 @@ mod client;
 mod ask;
 mod server;
 mod joiner;
+mod admin;
 
+pub use admin::{Admin, error_of};
 pub use ask::{Ask, Script, Seen, Told, echo};
 pub use client::{Answer, Client, farewell};
 pub use joiner::{Joiner, Refusal};
@@ -40,6 +42,8 @@ pub struct Lab {
     pool: Arc<Pool>,
     pub address: SocketAddr,
     pub events: Receiver<Arc<Record>>,
+    /// Its administration, unless it has none.
+    pub admin: Option<Admin>,
     folder: TempDir,
 }
 
@@ -51,12 +55,16 @@ impl Lab {
         let mut args = vec!["loadbalancer", "--listen", "127.0.0.1:0", "--no-journal", "--registry"];
         args.push(registry.to_str().unwrap());
         args.extend(flags);
+        if !flags.iter().any(|flag| flag.contains("admin")) {
+            args.extend(["--admin", "127.0.0.1:0"]);
+        }
         let config = <Config as clap::Parser>::try_parse_from(args).unwrap();
         let (events, mut heard) = Events::with_listeners(1);
         let balancer = LoadBalancer::start_heard(&config, events).unwrap();
         let (pool, address) = (Arc::clone(balancer.pool()), balancer.address());
         let events = heard.remove(0);
-        Self { registry: Registry::new(registry), balancer: Some(balancer), pool, address, events, folder }
+        let admin = balancer.admin().map(Admin::of);
+        Self { registry: Registry::new(registry), balancer: Some(balancer), pool, address, events, admin, folder }
     }
 
     /// A server with this id, as strong as can be, of capacity 1. Returns when it gets requests.
@@ -75,6 +83,26 @@ impl Lab {
         self.registry.register(server.entry()).unwrap();
         self.until_state(&server.entry().id, "idle");
         server
+    }
+
+    /// Its administration.
+    pub fn admin(&self) -> &Admin {
+        self.admin.as_ref().unwrap()
+    }
+
+    /// Its pool, and what is known of it at this moment.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Waits until all requests whose clients have their answers are counted, which is done right after.
+    pub fn until_counted(&self) {
+        eventually("nothing is in hand", || self.pool.totals().in_hand.now() == 0);
+    }
+
+    /// The folder of its registry.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// A client, connected.

@@ -18,3 +18,7 @@ mod many_clients;
 mod ending;
 mod copies;
 mod deadlines;
+mod admin_looks;
+mod admin_changes;
+mod admin_refuses;
+mod admin_formats;
