@@ -1,6 +1,6 @@
 //! From the command line to a configuration that was checked.
 
-use crate::work::Work;
+use crate::{service::ServiceName, work::Work};
 use clap::Parser;
 use protocol::{
     database::{DatabaseConfig, DatabaseError},
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// A server: answers requests for files and SQL, registers itself in servers.json, and leaves it when it ends.
+/// A server: serves one of several services, registers itself in servers.json, and leaves it when it ends.
 #[derive(Parser, Debug)]
 #[command(name = "server", version)]
 pub(crate) struct Arguments {
@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// What each request costs, in seconds, fractions allowed: less is stronger
     #[arg(value_parser = parse_processing_time, allow_negative_numbers = true)]
     processing_time: f64,
+    /// What it serves. Files and SQL need the database; the echo needs nothing
+    #[arg(long, value_enum, value_name = "SERVICE", default_value_t)]
+    service: ServiceName,
     #[command(flatten)]
     registry: RegistryFlag,
     /// Join the load balancer that takes registrations there (loadbalancer --join-listen), instead of registering in
@@ -74,6 +77,8 @@ pub(crate) struct Arguments {
 pub struct Config {
     /// Its id.
     pub id: String,
+    /// What it serves.
+    pub service: ServiceName,
     /// Where it serves; port 0 is any free one.
     pub listen: SocketAddr,
     /// Where it answers the handshake; port 0 is any free one.
@@ -96,8 +101,8 @@ pub struct Config {
     pub advertise: Option<IpAddr>,
     /// The secret that is proved to a load balancer.
     pub token: Option<Token>,
-    /// The database that all servers share.
-    pub database: DatabaseConfig,
+    /// The database that all servers share; only needed by services that have one.
+    pub database: Option<DatabaseConfig>,
     /// The directory of the files that clients may ask for.
     pub files: PathBuf,
 }
@@ -135,8 +140,10 @@ impl Arguments {
             return Err(ConfigError::TwoPorts { positional: self.server_port, listen: port });
         }
         let places = Places::here().map_err(ConfigError::Places)?;
+        let database = || DatabaseConfig::read(&self.database.path(&places));
         Ok(Config {
             id: self.server_id.clone(),
+            service: self.service,
             listen: SocketAddr::new(listen.ip, self.server_port),
             control: SocketAddr::new(listen.ip, self.control_port),
             processing_time: self.processing_time,
@@ -148,7 +155,7 @@ impl Arguments {
             join: self.join,
             advertise: self.advertise,
             token: self.token.token()?,
-            database: DatabaseConfig::read(&self.database.path(&places))?,
+            database: self.service.has_database().then(database).transpose()?,
             files: self.files.path(&places),
         })
     }
@@ -179,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn an_echo_needs_no_database_and_the_lab_protocol_is_what_is_served_otherwise() {
+        let config = |line: &str| parse(line).unwrap().config();
+        let echo = config("server 2 6002 0 --service echo --database nowhere.json").unwrap();
+        assert_eq!((echo.service, echo.database), (ServiceName::Echo, None));
+        assert_eq!(parse("server 2 6002 0").unwrap().service, ServiceName::Lab);
+        let error = config("server 2 6002 0 --database nowhere.json").unwrap_err().to_string();
+        assert!(error.contains("nowhere.json"), "{error}");
+    }
+
+    #[test]
     fn wrong_words_are_explained() {
         for (line, words) in [
             ("server", "SERVER_ID"),
@@ -190,6 +207,7 @@ mod tests {
             ("server 1 6001 1 --capacity 0", "--capacity"),
             ("server 1 6001 1 --capacity many", "or 'unlimited'"),
             ("server 1 6001 1 --work hard", "--work"),
+            ("server 1 6001 1 --service smtp", "echo"),
             ("server 1 6001 1 --really -1s", "negative"),
             ("server 1 6001 1 --join 127.0.0.1:0", "Port 0"),
             ("server 1 6001 1 --join :5051 --registry servers.json", "cannot be used with"),

@@ -2,7 +2,7 @@
 //!
 //! It has a listener and threads of its own, so that it answers while every connection of the service is busy.
 
-use crate::{service::refuse, slots::Slots};
+use crate::{service::lab::refuse, slots::Slots};
 use protocol::{
     deadline::Phase,
     frame::{Kind, Prefix},

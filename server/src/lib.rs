@@ -1,15 +1,16 @@
-//! A server: the worker that answers requests for files and SQL.
+//! A server: the worker behind the load balancer.
 //!
-//! It listens on two ports. On the *service* port one thread carries each connection: it reads a request, takes one of
-//! the server's places ([`slots`](Config::capacity)), spends the processing time ([`Work`]), does the work and answers. On the
-//! *control* port it says who it is and that it lives, also when all places are taken.
+//! It listens on two ports. On the *service* port one thread carries each connection: it takes one of the server's places
+//! ([`slots`](Config::capacity)), spends the processing time ([`Work`]), does the work and answers. What it serves
+//! there is one strategy of several ([`ServiceName`]); all else is the same for all of them. On the *control* port it says
+//! who it is and that it lives, also when all places are taken.
 //!
 //! # Threads
 //!
 //! | name | role | blocks on | locks | what stops it |
 //! |---|---|---|---|---|
 //! | main | starts everything, waits for the end, drains | the wish to end; the crews' last threads | – | Ctrl-C, SIGTERM, the lifeline |
-//! | `service-n` | carries connections of the service, one after the other | `accept`; the next request; the processing time (a wait on the connection, or computation: then it blocks on nothing); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered; aborting: its socket is shut down |
+//! | `service-n` | carries connections of the service, one after the other | `accept`; the next request, or the next bytes; the processing time (a wait on the connection, or computation: then it blocks on nothing); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered, or all is echoed; aborting: its socket is shut down |
 //! | `control-n` | carries connections to the control port | `accept`; the next question | – | the same, after the service has ended |
 //! | `membership` | keeps the entry in `servers.json` | a wait of 250 ms | the registry's lock file, to write | the end of the service, before its drain |
 //! | `membership` | instead, with `--join`: keeps the lease at the load balancer | a wait of a second; the load balancer's answer, with a deadline | that of its connection, for a moment | the same |
@@ -26,24 +27,21 @@ mod config;
 mod files;
 pub mod sql;
 
-mod requester;
 mod slots;
 mod work;
 
-mod answer;
-mod answer_file;
-mod answer_sql;
+mod service;
 
 mod control;
 mod membership;
 mod joining;
-mod service;
 
 mod running;
 
 pub use config::Config;
 pub use membership::{ClaimError, JoinError};
 pub use running::{Running, StartError};
+pub use service::ServiceName;
 pub use work::Work;
 
 use config::Arguments;

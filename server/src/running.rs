@@ -3,22 +3,20 @@
 use crate::{
     Config,
     control::{Control, MAX_CONTROL_CONNECTIONS},
-    files::FileRoom,
     joining::Joining,
     membership::{ClaimError, JoinError, Membership, claim},
-    service::Service,
+    service::{Service, Terms, open},
     slots::Slots,
-    sql::{Database, OpenError, Sqlite},
+    sql::OpenError,
 };
 use protocol::{
-    database::DatabaseConfig,
     frame::VERSION,
     holder::explain_bind_error,
     limits::MAX_CONNECTIONS,
     listener::{Crew, CrewOptions},
     message::Identity,
     output::{say, warn},
-    registry::{Entry, LAB, Registry},
+    registry::{Entry, Registry},
     stop::Stop,
 };
 use std::{
@@ -43,7 +41,7 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
-    /// The configuration names an engine that is not here.
+    /// The configuration names no database, or an engine that is not here.
     #[error("The database's engine is not built into this program.")]
     Engine,
     /// A port cannot be had.
@@ -100,10 +98,10 @@ impl Running {
     /// A sentence that says what to do.
     pub fn start(config: &Config, stop: Stop) -> Result<Self, StartError> {
         let registry = Registry::new(&config.registry);
-        let database = open_database(&config.database)?;
-        say!("Connected to database successfully");
+        let slots = Slots::new(config.capacity);
+        let service = open(config, Terms::new(config, &slots))?;
         say!("Server {} is starting...", config.id);
-        if !config.files.is_dir() {
+        if config.service.has_files() && !config.files.is_dir() {
             warn!("There is no folder {}: no file will be found until there is.", config.files.display());
         }
         if config.join.is_none() {
@@ -112,9 +110,8 @@ impl Running {
         let listener = bind(config.listen, &registry)?;
         let control = bind(config.control, &registry)?;
         let (address, control_address) = (local(&listener)?, local(&control)?);
-        let slots = Slots::new(config.capacity);
         let draining = Arc::new(AtomicBool::new(false));
-        let identity = identity(config, reachable(config, address), database.identity());
+        let identity = identity(config, reachable(config, address), service.database());
         let incarnation = identity.incarnation;
         let control = Control {
             identity,
@@ -123,11 +120,11 @@ impl Running {
             draining: Arc::clone(&draining),
         }
         .listen(control, control_address)?;
-        let service = service(config, database, &slots).listen(listener, address)?;
+        let service = listen(service, listener, address)?;
         let entry = Entry {
             id: config.id.clone(),
             address: reachable(config, address),
-            service: LAB.to_owned(),
+            service: config.service.to_string(),
             processing_time: config.processing_time,
             capacity: config.capacity,
             control: reachable(config, control_address),
@@ -182,11 +179,9 @@ impl Running {
     }
 }
 
-impl Service {
-    fn listen(self, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
-        let options = CrewOptions { name: "service", max_connections: MAX_CONNECTIONS };
-        Crew::start(listener, options, Arc::new(self)).map_err(|source| StartError::Threads { address, source })
-    }
+fn listen(service: Arc<dyn Service>, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
+    let options = CrewOptions { name: "service", max_connections: MAX_CONNECTIONS };
+    Crew::start(listener, options, service).map_err(|source| StartError::Threads { address, source })
 }
 
 impl Control {
@@ -196,36 +191,16 @@ impl Control {
     }
 }
 
-fn open_database(config: &DatabaseConfig) -> Result<Box<dyn Database>, StartError> {
-    match config {
-        DatabaseConfig::Sqlite { path } => Ok(Box::new(Sqlite::open(path)?)),
-        _ => Err(StartError::Engine),
-    }
-}
-
-fn service(config: &Config, database: Box<dyn Database>, slots: &Arc<Slots>) -> Service {
-    Service {
-        id: config.id.clone(),
-        processing_time: Duration::from_secs_f64(config.processing_time.max(0.0)),
-        takes: Duration::from_secs_f64(config.really.unwrap_or(config.processing_time).max(0.0)),
-        work: config.work,
-        statement_time: config.statement_time,
-        room: FileRoom::new(config.files.clone()),
-        database,
-        slots: Arc::clone(slots),
-    }
-}
-
-fn identity(config: &Config, address: SocketAddr, database: &str) -> Identity {
+fn identity(config: &Config, address: SocketAddr, database: Option<&str>) -> Identity {
     Identity {
         nonce: String::new(),
         id: config.id.clone(),
         incarnation: fastrand::u64(..),
-        service: LAB.to_owned(),
+        service: config.service.to_string(),
         address,
         processing_time: config.processing_time,
         capacity: config.capacity,
-        database: Some(database.to_owned()),
+        database: database.map(str::to_owned),
         min_version: VERSION,
         max_version: VERSION,
         pid: std::process::id(),

@@ -22,8 +22,7 @@
 //! time, but later. And the load balancer gives an attempt the processing time and 2 s more: a server that takes
 //! too much at once looks broken to it, as an overloaded server does in life.
 
-use crate::{requester::Requester, sql::Interrupt};
-use parking_lot::Mutex;
+use crate::sql::Interrupt;
 use protocol::deadline::Deadline;
 use sha2::{Digest, Sha256};
 use std::{
@@ -57,28 +56,37 @@ pub(crate) enum Unfinished {
     Unwanted(Interrupt),
 }
 
+/// Somebody for whom the work is done, and who may lose interest in it.
+pub(crate) trait Interest {
+    /// Why nobody wants the answer any more, if that is so. Does not wait.
+    fn lost(&self) -> Option<Interrupt>;
+
+    /// Waits until the deadline, or until nobody wants the answer any more.
+    fn wait(&self, until: Deadline) -> Result<(), Interrupt>;
+}
+
 impl Work {
     /// Spends this time, or as much of it as somebody waits for.
     pub(crate) fn spend(
         self,
         time: Duration,
-        requester: &Mutex<Requester>,
+        interest: &impl Interest,
         first_byte: Option<Deadline>,
     ) -> Result<(), Unfinished> {
         match self {
-            Self::Sleep => wait(time, requester, first_byte),
+            Self::Sleep => wait(time, interest, first_byte),
             Self::Cpu => compute(time, || {
                 let over = first_byte.is_some_and(Deadline::has_passed).then_some(Unfinished::TimeOver);
-                over.or_else(|| requester.lock().lost_interest().map(Unfinished::Unwanted))
+                over.or_else(|| interest.lost().map(Unfinished::Unwanted))
             }),
         }
     }
 }
 
-fn wait(time: Duration, requester: &Mutex<Requester>, first_byte: Option<Deadline>) -> Result<(), Unfinished> {
+fn wait(time: Duration, interest: &impl Interest, first_byte: Option<Deadline>) -> Result<(), Unfinished> {
     let end = Deadline::after(time);
     let until = first_byte.map_or(end, |first| first.min(end));
-    match requester.lock().wait(until) {
+    match interest.wait(until) {
         Ok(()) if until == end => Ok(()),
         Ok(()) => Err(Unfinished::TimeOver),
         Err(interrupt) => Err(Unfinished::Unwanted(interrupt)),

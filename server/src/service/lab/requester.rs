@@ -7,7 +7,8 @@
 //! A third thing is possible: the next request, sent before the answer to this one. It is set aside until its turn,
 //! and from then on nothing more is looked for, because what follows it belongs to it.
 
-use crate::sql::Interrupt;
+use crate::{sql::Interrupt, work::Interest};
+use parking_lot::Mutex;
 use protocol::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},
@@ -223,6 +224,16 @@ impl Requester {
         if let Some(failure) = error.farewell() {
             self.connection.close_with(id, &failure);
         }
+    }
+}
+
+impl Interest for Mutex<Requester> {
+    fn lost(&self) -> Option<Interrupt> {
+        self.lock().lost_interest()
+    }
+
+    fn wait(&self, until: Deadline) -> Result<(), Interrupt> {
+        self.lock().wait(until)
     }
 }
 

@@ -6,10 +6,9 @@
 //!
 //! Memory: one chunk, whatever the size of the file.
 
+use super::{answer::Answer, requester::Lost};
 use crate::{
-    answer::Answer,
     files::{FileError, FileRoom, OpenFile},
-    requester::Lost,
     sql::Interrupt,
 };
 use protocol::{

@@ -6,7 +6,10 @@ mod trouble;
 mod work;
 mod walk;
 
-use crate::{Config, Running, Work};
+use crate::{
+    Config, Running, ServiceName, Work,
+    service::fixture::{self, Fixture},
+};
 use protocol::{
     database::DatabaseConfig,
     deadline::{Deadline, Phase},
@@ -15,7 +18,6 @@ use protocol::{
     id::{IdSource, RequestId, draw_client_number},
     limits::HEADER_TIME,
     message::{ChunkHeader, End, ErrorCode, Failure, FileRequest, Head, QueryRequest, RowsHeader, read_rows},
-    output::set_quiet,
     registry::Registry,
     stop::Stop,
     value::{Value, to_hex},
@@ -35,39 +37,12 @@ use std::{
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A server and its folder.
-struct Fixture {
-    running: Running,
-    folder: tempfile::TempDir,
-}
-
 fn config(folder: &Path) -> Config {
-    let here = "127.0.0.1:0".parse().unwrap();
-    fs::create_dir_all(folder.join("files")).unwrap();
-    Config {
-        token: None,
-        join: None,
-        advertise: None,
-        id: "1".into(),
-        listen: here,
-        control: here,
-        processing_time: 0.0,
-        really: None,
-        work: Work::Sleep,
-        capacity: 1,
-        statement_time: LONG,
-        registry: folder.join("servers.json"),
-        database: DatabaseConfig::Sqlite { path: folder.join("database.sqlite") },
-        files: folder.join("files"),
-    }
+    fixture::config(folder, ServiceName::Lab)
 }
 
 fn start(adjust: impl FnOnce(&mut Config)) -> Fixture {
-    set_quiet(true);
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = config(folder.path());
-    adjust(&mut config);
-    Fixture { running: Running::start(&config, Stop::new()).unwrap(), folder }
+    fixture::start(ServiceName::Lab, adjust)
 }
 
 /// A server whose processing time nobody wants to wait for.
@@ -78,32 +53,6 @@ fn slow() -> Fixture {
 impl Fixture {
     fn client(&self) -> Client {
         Client::connect(self.running.address())
-    }
-
-    fn raw(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.running.address()).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        stream
-    }
-
-    fn file(&self, name: &str, content: &[u8]) {
-        fs::write(self.folder.path().join("files").join(name), content).unwrap();
-    }
-
-    /// A file of zeros that takes no room, neither on the disk nor here.
-    fn large_file(&self, name: &str, size: u64) -> fs::File {
-        let file = fs::File::create(self.folder.path().join("files").join(name)).unwrap();
-        file.set_len(size).unwrap();
-        file
-    }
-
-    /// Waits until this many requests are in process.
-    fn until_active(&self, active: u32) {
-        let until = Deadline::after(LONG);
-        while self.running.active() != active {
-            assert!(!until.has_passed(), "{} requests are in process, not {active}", self.running.active());
-            thread::yield_now();
-        }
     }
 }
 

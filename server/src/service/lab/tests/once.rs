@@ -9,7 +9,7 @@ fn beside(first: &Fixture) -> Fixture {
     start(|config| {
         config.id = "2".into();
         config.registry = first.folder.path().join("servers.json");
-        config.database = DatabaseConfig::Sqlite { path: first.folder.path().join("database.sqlite") };
+        config.database = Some(DatabaseConfig::Sqlite { path: first.folder.path().join("database.sqlite") });
     })
 }
 

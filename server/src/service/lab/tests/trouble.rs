@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     files::FileRoom,
-    service::Service,
+    service::{Terms, lab::Lab},
     slots::Slots,
     sql::{Database, Outcome, RowSink, SqlError, Statement, Watch},
 };
@@ -188,16 +188,12 @@ impl Database for Defect {
 
 #[test]
 fn a_panic_costs_its_own_request_and_is_never_called_definite() {
-    let slots = Slots::new(1);
-    let service = Service {
-        id: "1".into(),
-        processing_time: Duration::ZERO,
-        takes: Duration::ZERO,
-        work: Work::Sleep,
+    let (slots, folder) = (Slots::new(1), tempfile::tempdir().unwrap());
+    let service = Lab {
+        terms: Terms::new(&config(folder.path()), &slots),
         statement_time: LONG,
         room: FileRoom::new("/nowhere".into()),
         database: Box::new(Defect),
-        slots: Arc::clone(&slots),
     };
     let options = CrewOptions { name: "service", max_connections: 10 };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

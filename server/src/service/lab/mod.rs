@@ -1,18 +1,26 @@
-//! The life of a request: read it, take a place, spend the processing time, do the work, answer.
+//! The service `lab`: files and SQL in the lab protocol. The life of a request: read it, take a place, spend the processing time, do the work, answer.
 //!
 //! One thread carries a connection, and with it one request at a time. The processing time stands for the work of a real
 //! server, and is what makes one server weaker than another here; how it is spent is in [`work`](crate::work). It is spent
 //! *before* the file is opened or the statement begins, so that no transaction is open meanwhile.
 
-use crate::{
+mod requester;
+mod answer;
+mod answer_file;
+mod answer_sql;
+
+use self::{
     answer::Answer,
     answer_file::answer_file,
     answer_sql::{RequestWatch, answer_sql},
-    files::FileRoom,
     requester::{Ask, Lost, Request, Requester},
-    slots::Slots,
+};
+use super::{Service, Terms, open_database};
+use crate::{
+    Config, StartError,
+    files::FileRoom,
     sql::{Database, Statement},
-    work::{Unfinished, Work},
+    work::Unfinished,
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -42,23 +50,29 @@ const SHOWN: usize = 500;
 const REFUSAL_TIME: Duration = Duration::from_millis(20);
 
 /// Serves files and SQL in the lab protocol.
-pub(crate) struct Service {
-    /// The server's id.
-    pub(crate) id: String,
-    /// What each request costs, as the server says.
-    pub(crate) processing_time: Duration,
-    /// What each request costs in truth.
-    pub(crate) takes: Duration,
-    /// How that is spent.
-    pub(crate) work: Work,
+pub(super) struct Lab {
+    terms: Terms,
     /// How long a statement may run.
-    pub(crate) statement_time: Duration,
-    pub(crate) room: FileRoom,
-    pub(crate) database: Box<dyn Database>,
-    pub(crate) slots: Arc<Slots>,
+    statement_time: Duration,
+    room: FileRoom,
+    database: Box<dyn Database>,
 }
 
-impl Handler for Service {
+impl Lab {
+    /// Opens what the configuration names.
+    pub(super) fn open(config: &Config, terms: Terms) -> Result<Self, StartError> {
+        let (statement_time, room) = (config.statement_time, FileRoom::new(config.files.clone()));
+        Ok(Self { terms, statement_time, room, database: open_database(config)? })
+    }
+}
+
+impl Service for Lab {
+    fn database(&self) -> Option<&str> {
+        Some(self.database.identity())
+    }
+}
+
+impl Handler for Lab {
     fn serve(&self, visit: &Visit) {
         let Ok(connection) = Connection::new(Arc::clone(visit.stream())) else { return };
         let peer = connection.peer();
@@ -93,7 +107,7 @@ impl Handler for Service {
             Refusal::NoDescriptors => "This server has no file descriptor left for another connection.",
             Refusal::NoThread => "This server got no further thread from the system.",
         };
-        refuse(stream, &Failure::definite(ErrorCode::Busy, sentence).from_server(&self.id));
+        refuse(stream, &Failure::definite(ErrorCode::Busy, sentence).from_server(&self.terms.id));
     }
 
     fn panicked(&self, message: &str) {
@@ -116,7 +130,7 @@ pub(crate) fn refuse(mut stream: &TcpStream, failure: &Failure) {
     }
 }
 
-impl Service {
+impl Lab {
     /// Answers the request; a panic in here costs this request alone.
     fn survive(&self, visit: &Visit, requester: &Arc<Mutex<Requester>>, request: &Request) -> Result<(), Lost> {
         let work = AssertUnwindSafe(|| self.answer(visit, requester, request));
@@ -124,7 +138,7 @@ impl Service {
             let failure =
                 Failure::indefinite(ErrorCode::Internal, "The server met a defect of its own in this request.");
             // Whether a frame was cut short is not known, so the connection ends with this.
-            let _ended_anyway = Answer::new(requester, request.id, &self.id, None).fail(failure);
+            let _ended_anyway = Answer::new(requester, request.id, &self.terms.id, None).fail(failure);
             let words = panic.downcast_ref::<String>().cloned();
             self.panicked(
                 &words.or_else(|| panic.downcast_ref().map(|text: &&str| (*text).into())).unwrap_or_default(),
@@ -134,7 +148,7 @@ impl Service {
     }
 
     fn answer(&self, visit: &Visit, requester: &Arc<Mutex<Requester>>, request: &Request) -> Result<(), Lost> {
-        let bare = || Answer::new(requester, request.id, &self.id, None);
+        let bare = || Answer::new(requester, request.id, &self.terms.id, None);
         match &request.ask {
             Ask::Nonsense(failure) => return bare().fail(failure.clone()),
             Ask::Ping => {
@@ -148,8 +162,8 @@ impl Service {
             let failure = Failure::definite(ErrorCode::Draining, "This server is ending and takes no new requests.");
             return bare().fail(request.not_begun(failure));
         }
-        let Some(slot) = self.slots.take() else { return bare().fail(request.not_begun(self.full())) };
-        let answer = Answer::new(requester, request.id, &self.id, Some(slot));
+        let Some(slot) = self.terms.slots.take() else { return bare().fail(request.not_begun(self.full())) };
+        let answer = Answer::new(requester, request.id, &self.terms.id, Some(slot));
         say!("Received request. Processing...");
         match &request.ask {
             Ask::File(header) => self.file(header, requester, answer),
@@ -159,10 +173,10 @@ impl Service {
     }
 
     fn full(&self) -> Failure {
-        let capacity = self.slots.capacity();
+        let capacity = self.terms.slots.capacity();
         let requests = if capacity == 1 { "one request" } else { "requests" };
         let message = format!("This server has {requests} in process and takes {capacity} at once.");
-        let again = u64::try_from(self.processing_time.as_millis()).unwrap_or(u64::MAX);
+        let again = u64::try_from(self.terms.processing_time.as_millis()).unwrap_or(u64::MAX);
         Failure::definite(ErrorCode::Busy, message).retry_after_ms(again.max(1))
     }
 
@@ -198,7 +212,7 @@ impl Service {
 
     /// Spends the processing time, or as much of it as somebody waits for.
     fn process(&self, requester: &Mutex<Requester>, first_byte: Option<Deadline>) -> Result<(), Failure> {
-        let failure = match self.work.spend(self.takes, requester, first_byte) {
+        let failure = match self.terms.spend(requester, first_byte) {
             Ok(()) => return Ok(()),
             Err(Unfinished::TimeOver) => {
                 Failure::definite(ErrorCode::Timeout, "The request's time was over before it was processed.")

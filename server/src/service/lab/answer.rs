@@ -3,10 +3,8 @@
 //! Small frames are gathered and leave together in one system call, so that a short answer is one packet. What is
 //! gathered never exceeds [`GATHERED`] bytes.
 
-use crate::{
-    requester::{Lost, Requester},
-    slots::Slot,
-};
+use super::requester::{Lost, Requester};
+use crate::slots::Slot;
 use parking_lot::Mutex;
 use protocol::{
     frame::{Kind, Prefix},

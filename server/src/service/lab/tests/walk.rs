@@ -166,7 +166,7 @@ fn two_servers_write_through_one_file_side_by_side() {
     let second = start(|config| {
         config.id = "2".into();
         config.registry = first.folder.path().join("servers.json");
-        config.database = DatabaseConfig::Sqlite { path: first.folder.path().join("database.sqlite") };
+        config.database = Some(DatabaseConfig::Sqlite { path: first.folder.path().join("database.sqlite") });
     });
     first.client().sql("CREATE TABLE t (a)").end.unwrap();
     thread::scope(|scope| {

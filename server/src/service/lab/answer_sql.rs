@@ -1,10 +1,10 @@
 //! Answering a statement: rows in batches, or the number of rows changed.
 
-use crate::{
+use super::{
     answer::Answer,
     requester::{Lost, Requester},
-    sql::{Database, Interrupt, Outcome, Returned, RowSink, SqlError, Statement, Watch},
 };
+use crate::sql::{Database, Interrupt, Outcome, Returned, RowSink, SqlError, Statement, Watch};
 use parking_lot::Mutex;
 use protocol::{
     deadline::Deadline,
