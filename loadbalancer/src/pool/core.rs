@@ -288,6 +288,10 @@ impl Core {
             if slot.admin != Admin::Ready && admin == Admin::Ready {
                 slot.back_since = Some(now);
             }
+            if admin == Admin::Ready {
+                // Whoever says so knows better than what was observed.
+                slot.observed.pardon(now);
+            }
             slot.admin = admin;
         })
     }

@@ -186,6 +186,88 @@ fn a_decision_carries_its_evidence() {
     assert_eq!(evidence.skipped, skipped);
 }
 
+#[test]
+fn a_server_that_fails_again_and_again_is_left_out_until_its_time_or_a_person_says_so() {
+    let (mut core, keys) = pool(&[100, 200]);
+    let fail = |core: &mut Core| {
+        assert_eq!(server(core.take(&any())), keys[0]);
+        core.give_back(keys[0], Ended::Failed, TOOK).news
+    };
+    let news: Vec<News> = (0..5).flat_map(|_| fail(&mut core)).collect();
+    assert!(matches!(news[..], [News::Ejected { server, lasting, .. }] if server == keys[0] && lasting == ms(5_000)));
+    assert_eq!(server(core.take(&any())), keys[1]);
+    ticket(core.take(&any()));
+    let effects = core.tick(ms(5_000));
+    assert_eq!((served(&effects).len(), effects.news), (1, vec![News::Readmitted(keys[0])]));
+    core.give_back(keys[0], Ended::Failed, TOOK);
+    (0..4).for_each(|_| drop(fail(&mut core)));
+    assert!(core.look(keys[0]).unwrap().ejected);
+    core.decide_on(keys[0], Admin::Ready);
+    assert!(!core.look(keys[0]).unwrap().ejected);
+}
+
+#[test]
+fn the_last_server_is_used_ejected_or_not() {
+    let (mut core, keys) = pool(&[100, 200]);
+    for _ in 0..5 {
+        server(core.take(&any()));
+        core.give_back(keys[0], Ended::Failed, TOOK);
+    }
+    core.down(keys[1]);
+    assert_eq!(server(core.take(&any())), keys[0], "there is no other");
+}
+
+#[test]
+fn whoever_a_person_drains_finishes_what_it_has_and_gets_nothing_new() {
+    for admin in [Admin::Drain, Admin::Maintenance] {
+        let (mut core, keys) = pool(&[100]);
+        server(core.take(&any()));
+        core.decide_on(keys[0], admin);
+        let waiting = ticket(core.take(&any()));
+        assert_eq!(core.give_back(keys[0], Ended::Answered, TOOK), Effects::default());
+        assert!(!core.any_alive(&any()));
+        assert_eq!(served(&core.decide_on(keys[0], Admin::Ready)), [(waiting, keys[0])]);
+    }
+}
+
+#[test]
+fn a_smaller_capacity_lets_what_is_there_finish_and_a_larger_one_serves_those_who_wait() {
+    let mut core = Core::new(Settings::of(Name::Power, 4));
+    let (key, _) = core.join(newcomer(ms(1), 3, None, 0));
+    (0..3).for_each(|_| assert_eq!(server(core.take(&any())), key));
+    core.resize(key, 1);
+    let waiting = ticket(core.take(&any()));
+    assert_eq!(core.give_back(key, Ended::Answered, TOOK), Effects::default());
+    assert_eq!(state(&core, key), Some((State::Up, 2)));
+    assert_eq!(served(&core.resize(key, 3)), [(waiting, key)]);
+}
+
+#[test]
+fn another_policy_chooses_from_the_next_request_on() {
+    let (mut core, keys) = pool(&[100, 200]);
+    assert_eq!(server(core.take(&any())), keys[0]);
+    core.give_back(keys[0], Ended::Answered, TOOK);
+    core.change_policy(Name::RoundRobin, &Options::default());
+    let chosen = [(); 3].map(|()| {
+        let chosen = server(core.take(&any()));
+        core.give_back(chosen, Ended::Answered, TOOK);
+        chosen
+    });
+    assert_eq!(chosen, [keys[0], keys[1], keys[0]]);
+}
+
+#[test]
+fn a_copy_takes_only_what_nobody_waits_for_and_never_the_same_server() {
+    let (mut core, keys) = pool(&[100, 200]);
+    let first = server(core.take(&any()));
+    let copy = core.take_another(&but(first)).unwrap();
+    assert_eq!(copy.server, keys[1]);
+    assert_eq!(core.take_another(&but(first)), None, "the other one is busy");
+    core.give_back(keys[1], Ended::Cancelled, TOOK);
+    core.down(keys[1]);
+    assert_eq!(core.take_another(&but(first)), None, "better none than the same one twice");
+}
+
 /// Random calls, each a plausible thing to happen; after each, the rules that must always hold.
 #[test]
 fn no_place_is_lost_or_given_twice_whatever_happens() {
