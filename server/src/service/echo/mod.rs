@@ -210,5 +210,5 @@ impl Handler for Echo {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! An echo server over real sockets: bytes split and delayed anywhere, clients that write first, and those who do not read.
+#![cfg(unix)]
 
 use super::*;
 use crate::{
