@@ -7,7 +7,7 @@
 #![cfg(unix)]
 
 use lab::{
-    drill::{DRILLS, Harm, Report, Scene, Setting, find, play},
+    drill::{DRILLS, Deed, Harm, Report, Scene, Setting, find, play},
     process::Binary,
 };
 use protocol::stop::Stop;
@@ -25,6 +25,7 @@ fn drill(name: &str, change: impl FnOnce(Scene) -> Scene) -> Report {
         folder: folder.path().to_owned(),
         seed: fastrand::u64(1..1_000_000),
         stop: Stop::new(),
+        apart: false,
     };
     let scene = change((find(name).unwrap().scene)());
     let report = play(name, &setting, &scene).unwrap_or_else(|error| panic!("seed {}: {error:#}", setting.seed));
@@ -50,7 +51,7 @@ fn no_client_notices_that_servers_are_killed() {
 /// Downloads while servers are killed: all whole, with the right digests, and no error.
 #[test]
 fn downloads_are_whole_although_servers_are_killed() {
-    let harm = Harm::Kill { every_ms: 300..=400 };
+    let harm = Harm::every(Deed::Kill, 300..=400);
     drill("downloads", |scene| Scene { harm, ..with(4, 8)(scene) });
 }
 
@@ -59,7 +60,7 @@ fn downloads_are_whole_although_servers_are_killed() {
 fn copies_that_differ_give_an_error_and_never_a_mixture() {
     // A kill that hits no file in its middle shows nothing, and which it hits is up to chance.
     for _ in 0..5 {
-        let harm = Harm::Kill { every_ms: 250..=400 };
+        let harm = Harm::every(Deed::Kill, 250..=400);
         let report = drill("copies-differ", |scene| Scene { harm, ..with(4, 10)(scene) });
         if report.seen.errors() > 0 {
             return;
@@ -77,7 +78,7 @@ fn inserts_happen_once_although_servers_are_killed() {
 /// The same when they are stopped, and go on with what they had.
 #[test]
 fn inserts_happen_once_although_servers_are_stopped() {
-    let harm = Harm::Stop { lasting_ms: 300..=2_600, every_ms: 50..=200 };
+    let harm = Harm::lasting(Deed::Stop, 300..=2_600, 50..=200);
     let stopped = (find("stop").unwrap().scene)();
     drill("inserts", |scene| Scene { harm, errors: stopped.errors, ..with(16, 15)(scene) });
 }
@@ -91,21 +92,21 @@ fn a_crowd_gets_its_own_answers_whatever_happens_to_servers() {
 /// Nothing passes to or from a server for a while, and what was on its way arrives late.
 #[test]
 fn a_server_that_is_cut_off_costs_nobody_an_answer() {
-    let harm = Harm::CutOff { lasting_ms: 500..=3_500, every_ms: 50..=200 };
+    let harm = Harm::lasting(Deed::CutOff, 500..=3_500, 50..=200);
     drill("cut-off", |scene| Scene { harm, ..with(8, 20)(scene) });
 }
 
 /// Answers come late, some later than anybody waits.
 #[test]
 fn answers_that_come_late_are_dropped_and_harm_nobody() {
-    let harm = Harm::Slow { delay_ms: 100..=2_800, lasting_ms: 300..=1_500, every_ms: 50..=200 };
+    let harm = Harm::lasting(Deed::Slow { delay_ms: 100..=2_800 }, 300..=1_500, 50..=200);
     drill("slow", |scene| Scene { harm, ..with(8, 40)(scene) });
 }
 
 /// The load balancer is killed: what is unknown then is settled by asking again under the same id.
 #[test]
 fn asking_again_settles_what_a_killed_load_balancer_left_open() {
-    let harm = Harm::RestartBalancer { every_ms: 400..=800 };
+    let harm = Harm::every(Deed::RestartBalancer, 400..=800);
     let report = drill("restart-balancer", |scene| Scene { harm, ..with(16, 25)(scene) });
     assert!(report.seen.settled_done + report.seen.settled_failed > 0, "the load balancer died in no request");
 }

@@ -1,7 +1,7 @@
 //! Who is measured: ways from a client to the same servers.
 
 use super::stand::Stand;
-use crate::process::{Child, List, READY_TIME, Tied, free_port};
+use crate::process::{Child, List, READY_TIME, free_port, start_tied};
 use anyhow::{Context, bail};
 use protocol::deadline::Deadline;
 use serde::Serialize;
@@ -53,14 +53,7 @@ pub struct Contestant {
     /// Where clients connect.
     pub address: SocketAddr,
     /// The process that is in the way, if one is.
-    process: Process,
-}
-
-#[derive(Debug)]
-enum Process {
-    Nobody,
-    Ours(Child),
-    Theirs(Tied),
+    process: Option<Child>,
 }
 
 impl Contestant {
@@ -70,7 +63,7 @@ impl Contestant {
     /// If its process does not start.
     pub fn open(way: Way, stand: &Stand) -> anyhow::Result<Self> {
         match way {
-            Way::Direct => Ok(Self { way, address: stand.servers[0].address, process: Process::Nobody }),
+            Way::Direct => Ok(Self { way, address: stand.servers[0].address, process: None }),
             Way::Ours | Way::OursAgain => ours(way, stand),
             Way::Haproxy => haproxy(way, stand, ""),
             Way::HaproxySplice => haproxy(way, stand, "    option splice-response\n"),
@@ -80,19 +73,13 @@ impl Contestant {
     /// The number of the process in the way.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        match &self.process {
-            Process::Nobody => None,
-            Process::Ours(child) => Some(child.pid()),
-            Process::Theirs(tied) => Some(tied.pid()),
-        }
+        self.process.as_ref().map(Child::pid)
     }
 
     /// Waits for the end of a process whose lifeline is gone.
     pub fn end(&mut self, deadline: Deadline) {
-        match &mut self.process {
-            Process::Nobody => {}
-            Process::Ours(child) => child.end(deadline),
-            Process::Theirs(tied) => tied.end(deadline),
+        if let Some(process) = &mut self.process {
+            process.end(deadline);
         }
     }
 }
@@ -107,7 +94,7 @@ fn ours(way: Way, stand: &Stand) -> anyhow::Result<Contestant> {
     let more = ["--balance", "round-robin", "--quiet", "--no-journal"];
     let balancer = stand.site.balancer(&name, &address.to_string(), &stand.registry, &more)?;
     List::connect_soon(address, Deadline::after(READY_TIME))?.wait_for(stand.servers.len())?;
-    Ok(Contestant { way, address, process: Process::Ours(balancer) })
+    Ok(Contestant { way, address, process: Some(balancer) })
 }
 
 fn haproxy(way: Way, stand: &Stand, options: &str) -> anyhow::Result<Contestant> {
@@ -116,7 +103,7 @@ fn haproxy(way: Way, stand: &Stand, options: &str) -> anyhow::Result<Contestant>
     let config = stand.site.folder.path().join(format!("{name}.cfg"));
     fs::write(&config, configuration(address, stand, options)).context("The configuration cannot be written")?;
     let config = crate::process::argument(&config)?;
-    let mut tied = Tied::start(&stand.site, &name, &["haproxy", "-db", "-f", &config])?;
+    let mut tied = start_tied(&stand.site, &name, &["haproxy", "-db", "-f", &config])?;
     let deadline = Deadline::after(READY_TIME);
     while TcpStream::connect_timeout(&address, READY_TIME).is_err() {
         tied.must_live()?;
@@ -125,7 +112,7 @@ fn haproxy(way: Way, stand: &Stand, options: &str) -> anyhow::Result<Contestant>
         }
         thread::park_timeout(LOOK_EVERY);
     }
-    Ok(Contestant { way, address, process: Process::Theirs(tied) })
+    Ok(Contestant { way, address, process: Some(tied) })
 }
 
 /// As plain as it can be: no logging, no checks, threads as many as HAProxy takes by itself.

@@ -2,6 +2,7 @@
 //! open by asking again under the same id.
 
 use super::{
+    harm::strike::now_us,
     question::{Question, StockFile, Ticket, Told},
     tally::Tally,
 };
@@ -23,6 +24,8 @@ use std::{
 const SETTLE_TIME: Duration = Duration::from_secs(30);
 /// The pause before it tries again.
 const AGAIN_AFTER: Duration = Duration::from_millis(25);
+/// The pause of an asker who was told that there is no room. Shorter than it is asked for, so that the crowd stays one.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
 /// How long the load balancer may take to accept.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -131,10 +134,11 @@ impl<'a> Asker<'a> {
         let (id, low_water) = self.ids.next(SystemTime::now());
         let ticket = Ticket { id, low_water, repeated: false, timeout: self.load.timeout };
         self.tally.asked += 1;
-        let begin = Instant::now();
+        let (begin, since_us) = (Instant::now(), now_us());
         let told = self.send_until_sent(question, ticket);
         let took = begin.elapsed();
-        self.tally.took(took);
+        self.tally.took(took, matches!(told, Told::Done(_)));
+        let mut no_room = false;
         let open = match told {
             Told::Done(server) => {
                 self.tally.done(question, server, false);
@@ -149,7 +153,8 @@ impl<'a> Asker<'a> {
                 false
             }
             Told::Failed(failure) => {
-                self.tally.failed(question, &failure);
+                no_room = failure.code == ErrorCode::Busy;
+                self.tally.failed(question, &failure, since_us);
                 !failure.definite
             }
             Told::Lost(why) => {
@@ -162,6 +167,9 @@ impl<'a> Asker<'a> {
         }
         if !open || self.settle(question, ticket) {
             self.ids.settled(id);
+        }
+        if no_room {
+            let _at_the_end = self.stop.wait_timeout(NO_ROOM_PAUSE);
         }
     }
 

@@ -4,7 +4,7 @@
 use super::ground::Ground;
 use crate::process::{LOOK_EVERY, List, settled, shown};
 use protocol::{deadline::Deadline, handshake::Control, limits::CONTROL_TIME};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{thread, time::Duration};
 
 /// How long it may take until all is as it was.
@@ -18,7 +18,7 @@ const DESCRIPTORS_KEPT: usize = 4;
 const THREADS_KEPT: usize = 8;
 
 /// What the processes hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
     /// Whether every server is idle with nothing in its hands, as the load balancer sees it, and none has a request,
     /// as it says itself. Then nothing waits either.
@@ -30,7 +30,7 @@ pub struct Gauges {
 }
 
 /// What one process holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name.
     pub name: String,
@@ -38,6 +38,8 @@ pub struct Process {
     pub threads: usize,
     /// Its open file descriptors.
     pub descriptors: usize,
+    /// Its memory that is in use, in KiB.
+    pub memory_kib: u64,
 }
 
 impl Gauges {
@@ -64,12 +66,16 @@ impl Gauges {
     pub fn is_back(&self, before: &Self, room: usize) -> bool {
         let within = |now: &Process, before: &Process| {
             let descriptors = before.descriptors + room * DESCRIPTORS_KEPT;
-            now.name == before.name
-                && now.threads <= before.threads + room + THREADS_KEPT
-                && now.descriptors <= descriptors
+            now.threads <= before.threads + room + THREADS_KEPT && now.descriptors <= descriptors
         };
-        let mut pairs = self.processes.iter().zip(&before.processes);
-        self.idle && self.processes.len() == before.processes.len() && pairs.all(|(now, before)| within(now, before))
+        // A server that joined meanwhile is held against one that was there.
+        let one_of_them = before.processes.last();
+        let mut pairs = self.processes.iter().map(|now| {
+            let same = before.processes.iter().find(|process| process.name == now.name);
+            (now, same.or(one_of_them))
+        });
+        let all_there = self.processes.len() >= before.processes.len();
+        self.idle && all_there && pairs.all(|(now, before)| before.is_some_and(|before| within(now, before)))
     }
 
     fn read_until(ground: &Ground, reached: impl Fn(&Self) -> bool) -> anyhow::Result<Self> {
@@ -105,8 +111,15 @@ impl Process {
     /// Looks into /proc, where there is one.
     fn read(name: &str, pid: u32) -> Option<Self> {
         let count = |what: &str| Some(std::fs::read_dir(format!("/proc/{pid}/{what}")).ok()?.count());
-        Some(Self { name: name.to_owned(), threads: count("task")?, descriptors: count("fd")? })
+        let memory_kib = memory_kib(pid, "VmRSS:").unwrap_or_default();
+        Some(Self { name: name.to_owned(), threads: count("task")?, descriptors: count("fd")?, memory_kib })
     }
+}
+
+/// What a process uses of memory by now (`VmRSS:`), or has used at the most (`VmHWM:`), in KiB.
+pub(super) fn memory_kib(pid: u32, which: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(which))?.split_whitespace().next()?.parse().ok()
 }
 
 impl std::fmt::Display for Gauges {

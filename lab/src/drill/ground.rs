@@ -1,16 +1,21 @@
 //! Where a drill takes place: servers, load balancer, and the lines between them.
 
-use super::{line::Line, question::StockFile, scene::Scene};
+use super::{
+    harm::{
+        line::Line,
+        network::{Wire, start_there},
+    },
+    question::StockFile,
+    scene::{Between, Scene},
+    stock::prepare,
+};
 use crate::process::{Child, List, READY_TIME, ServerPlan, Site, argument, free_port};
 use anyhow::Context;
 use protocol::{
     deadline::Deadline,
     registry::{Entry, Registry},
-    value::to_hex,
 };
-use sha2::{Digest, Sha256};
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -27,6 +32,9 @@ pub struct Ground {
     /// The files that can be asked for.
     pub stock: Vec<StockFile>,
     site: Site,
+    between: Between,
+    /// Flags of the load balancer.
+    flags: Vec<String>,
 }
 
 /// A server of a drill.
@@ -40,6 +48,8 @@ pub struct Standing {
     pub entry: Entry,
     /// The line to it, in drills in which lines fail.
     pub line: Option<Line>,
+    /// The cable to it, in drills in which packets vanish.
+    pub wire: Option<Wire>,
     /// Where copies differ: the files with which it is started again.
     other_files: Option<PathBuf>,
 }
@@ -51,12 +61,12 @@ impl Ground {
     /// If something does not start; the error shows the end of its log.
     pub fn open(site: Site, scene: &Scene) -> anyhow::Result<Self> {
         let (plans, stock) = prepare(site.folder.path(), scene)?;
-        let start = |(plan, other)| start_server(&site, plan, other, scene.lines);
+        let start = |(plan, other)| start_server(&site, plan, other, scene.between);
         let servers: Vec<Standing> = plans.into_iter().map(start).collect::<Result<_, _>>()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let registry = if scene.lines { lined_registry(&site) } else { site.folder.registry() };
-        let balancer = start_balancer(&site, address, &registry)?;
-        let ground = Self { servers, balancer, address, stock, site };
+        let (between, flags) = (scene.between, scene.flags.clone());
+        let balancer = start_balancer(&site, address, between, &flags)?;
+        let ground = Self { servers, balancer, address, stock, site, between, flags };
         ground.list()?.wait_for(ground.servers.len())?;
         Ok(ground)
     }
@@ -75,10 +85,20 @@ impl Ground {
     /// If it does not start.
     pub fn start_again(&mut self, server: usize) -> anyhow::Result<()> {
         let old = &mut self.servers[server];
-        let (mut plan, lined) = (old.plan.clone(), old.line.is_some());
+        let mut plan = old.plan.clone();
         let other_files = old.other_files.take().map(|other| std::mem::replace(&mut plan.files, other));
-        let new = start_server(&self.site, plan, other_files, lined)?;
-        self.servers[server] = new;
+        self.servers[server] = start_server(&self.site, plan, other_files, self.between)?;
+        Ok(())
+    }
+
+    /// Starts one more server, like the first but for its id.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_another(&mut self) -> anyhow::Result<()> {
+        let first = self.servers.first().context("There is no server")?.plan.clone();
+        let plan = ServerPlan { id: (self.servers.len() + 1).to_string(), ..first };
+        self.servers.push(start_server(&self.site, plan, None, self.between)?);
         Ok(())
     }
 
@@ -87,10 +107,14 @@ impl Ground {
     /// # Errors
     /// If it does not start.
     pub fn start_balancer_again(&mut self) -> anyhow::Result<()> {
-        let lined = self.servers.iter().any(|server| server.line.is_some());
-        let registry = if lined { lined_registry(&self.site) } else { self.site.folder.registry() };
-        self.balancer = start_balancer(&self.site, self.address, &registry)?;
+        self.balancer = start_balancer(&self.site, self.address, self.between, &self.flags)?;
         Ok(())
+    }
+
+    /// The load balancer's journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.site.folder.journal()
     }
 
     /// Where it takes place.
@@ -100,65 +124,44 @@ impl Ground {
     }
 }
 
-/// The registry in which servers stand with the addresses of their lines.
-fn lined_registry(site: &Site) -> PathBuf {
-    site.folder.path().join("lines.json")
+/// The registry in which servers stand, where there are lines with the addresses of these.
+fn registry(site: &Site, between: Between) -> PathBuf {
+    match between {
+        Between::Lines => site.folder.path().join("lines.json"),
+        Between::Nothing | Between::Network => site.folder.registry(),
+    }
 }
 
-fn start_server(site: &Site, plan: ServerPlan, other_files: Option<PathBuf>, lined: bool) -> anyhow::Result<Standing> {
-    let mut child = site.server(&plan, &[])?;
+fn start_server(
+    site: &Site,
+    plan: ServerPlan,
+    other_files: Option<PathBuf>,
+    between: Between,
+) -> anyhow::Result<Standing> {
+    let wire = match between {
+        Between::Network => Some(Wire::lay(site, plan.id.parse()?)?),
+        Between::Nothing | Between::Lines => None,
+    };
+    let mut child = match &wire {
+        Some(wire) => {
+            let (args, listen) = (site.server_arguments(&plan)?, wire.far().to_string());
+            let args: Vec<&str> = args.iter().map(String::as_str).chain(["--listen", &listen]).collect();
+            start_there(site, wire, &format!("server-{}", plan.id), &site.binary, &args)?
+        }
+        None => site.server(&plan, &[])?,
+    };
     let entry = site.wait_for_entry(&plan.id, &mut child)?;
-    if !lined {
-        return Ok(Standing { plan, child, entry, line: None, other_files });
+    if between != Between::Lines {
+        return Ok(Standing { plan, child, entry, line: None, wire, other_files });
     }
     let line = Line::to(&entry)?;
     let entry = line.entry(&entry);
-    Registry::new(lined_registry(site)).register(&entry)?;
-    Ok(Standing { plan, child, entry, line: Some(line), other_files })
+    Registry::new(registry(site, between)).register(&entry)?;
+    Ok(Standing { plan, child, entry, line: Some(line), wire, other_files })
 }
 
-fn start_balancer(site: &Site, address: SocketAddr, registry: &Path) -> anyhow::Result<Child> {
-    let journal = argument(&site.folder.journal())?;
-    site.balancer("loadbalancer", &address.to_string(), registry, &["--journal", &journal])
-}
-
-/// What a server is started with, and the files with which it is started again if these are others.
-type Prepared = (ServerPlan, Option<PathBuf>);
-
-/// Makes the folders and files of the servers, and says what is in them.
-fn prepare(folder: &Path, scene: &Scene) -> anyhow::Result<(Vec<Prepared>, Vec<StockFile>)> {
-    let folders = folders(folder, scene);
-    let prepared = |at: usize| {
-        let (id, processing_time, capacity) = ((at + 1).to_string(), scene.processing_time, scene.capacity);
-        let files = folders[at % folders.len()].clone();
-        let other = scene.copies_differ.then(|| folders[scene.servers + at].clone());
-        (ServerPlan { id, processing_time, capacity, files }, other)
-    };
-    let stock = |number: usize| -> anyhow::Result<StockFile> {
-        let name = format!("drill-{number}.bin");
-        let write = |(variant, folder): (usize, &PathBuf)| {
-            fs::create_dir_all(folder)?;
-            write_file(&folder.join(&name), scene.file_size, (number * 1_000 + variant) as u64)
-        };
-        let digests = folders.iter().enumerate().map(write).collect::<Result<_, _>>()?;
-        Ok(StockFile { name, digests })
-    };
-    let stock = (0..scene.files).map(stock).collect::<Result<_, _>>().context("The drill's files cannot be written")?;
-    fs::create_dir_all(&folders[0])?;
-    Ok(((0..scene.servers).map(prepared).collect(), stock))
-}
-
-/// One folder for all, or, where copies differ, two for each server: first those with which they are started, then
-/// those with which they are started again.
-fn folders(folder: &Path, scene: &Scene) -> Vec<PathBuf> {
-    let count = if scene.copies_differ { scene.servers * 2 } else { 1 };
-    (1..=count).map(|number| folder.join(format!("files-{number}"))).collect()
-}
-
-/// Writes random bytes, the same for the same seed, and returns their digest.
-fn write_file(path: &Path, size: usize, seed: u64) -> std::io::Result<String> {
-    let mut bytes = vec![0; size];
-    fastrand::Rng::with_seed(seed).fill(&mut bytes);
-    fs::write(path, &bytes)?;
-    Ok(to_hex(&Sha256::digest(&bytes)))
+fn start_balancer(site: &Site, address: SocketAddr, between: Between, flags: &[String]) -> anyhow::Result<Child> {
+    let (journal, registry) = (argument(&site.folder.journal())?, registry(site, between));
+    let flags: Vec<&str> = ["--journal", &journal].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    site.balancer("loadbalancer", &address.to_string(), &registry, &flags)
 }

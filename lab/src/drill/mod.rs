@@ -17,33 +17,32 @@
 //! |-------------|------------------------------------------|----------------------------|---------------------|
 //! | `asker-N`   | a client                                 | the load balancer's answer | its last request    |
 //! | `strike`    | does harm, and undoes it                 | a pause                    | the last asker      |
-//! | `watch`     | looks at the load balancer's list        | its answer, a pause        | the end of the harm |
 //! | `line`, `line-service`, `line-control` | pass bytes on | a socket, the line's lock  | the line's end      |
 //!
 //! Sources: Jepsen (K. Kingsbury), whose nemesis this harm is; the outcome "info" there is "unknown" here.
 
-mod asker;
-mod gauges;
-mod ground;
-mod harm;
-mod line;
-mod play;
 mod programme;
-mod question;
-mod report;
 mod scene;
-mod strike;
+mod play;
+mod ground;
+mod stock;
+mod asker;
+mod question;
 mod tally;
-mod watch;
+mod harm;
+mod gauges;
+mod journal;
 mod written;
+mod verdict;
+mod report;
 
 pub use asker::{Load, Mix};
 pub use gauges::{Gauges, Process};
-pub use harm::Harm;
+pub use harm::{Deed, Harm};
 pub use play::{Setting, play};
 pub use programme::{DRILLS, Drill, find};
 pub use report::{Check, Report};
-pub use scene::{Errors, Scene};
+pub use scene::{Between, Errors, Must, Scene};
 pub use tally::Tally;
 
 use crate::process::{Binary, RunFolder};
@@ -54,7 +53,7 @@ use protocol::{
     places::Places,
     stop::Stop,
 };
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Options of `lab drill`.
 #[derive(Args, Debug)]
@@ -77,6 +76,9 @@ pub struct Drills {
     /// Print the report as JSON, one line for each drill
     #[arg(long)]
     pub json: bool,
+    /// This process was started in a network of its own, to play one drill in this folder
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub apart: Option<PathBuf>,
 }
 
 /// Plays the drills. The status is 1 if a verdict is bad.
@@ -90,12 +92,13 @@ pub fn run(drills: &Drills) -> anyhow::Result<ExitCode> {
     }
     let Some(wanted) = wanted(&drills.names) else { return Ok(ExitCode::from(2)) };
     let stop = Stop::on_signals().context("Signals cannot be handled")?;
-    let run = RunFolder::make(&Places::here()?, "drill", None)?;
+    let run = RunFolder::make(&Places::here()?, "drill", drills.apart.as_deref())?;
     let seed = drills.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
     let mut good = true;
     for drill in wanted {
-        let folder = run.path().join(drill.name);
-        let setting = Setting { binary: Binary::own()?, folder, seed, stop: stop.clone() };
+        let folder = drills.apart.clone().unwrap_or_else(|| run.path().join(drill.name));
+        let apart = drills.apart.is_some();
+        let setting = Setting { binary: Binary::own()?, folder, seed, stop: stop.clone(), apart };
         let mut scene = (drill.scene)();
         scene.load.clients = drills.clients.unwrap_or(scene.load.clients);
         scene.load.requests = drills.requests.unwrap_or(scene.load.requests);

@@ -3,14 +3,18 @@
 
 use super::{
     asker::{Load, Mix, ask_all},
-    gauges::Gauges,
+    gauges::{Gauges, memory_kib},
     ground::Ground,
+    harm::{
+        Deed, network,
+        strike::{Blow, strike_until},
+    },
+    journal::Journal,
     question::TABLE,
-    report::{Found, Report, judge},
-    scene::Scene,
-    strike::strike_until,
+    report::{Report, Times},
+    scene::{Between, Must, Scene},
     tally::Tally,
-    watch::watch,
+    verdict::{Case, Found, judge},
     written::Rows,
 };
 use crate::process::{Binary, RunFolder, Site, run_statement};
@@ -32,6 +36,8 @@ pub struct Setting {
     pub seed: u64,
     /// The wish to end early.
     pub stop: Stop,
+    /// Whether this process is in a network of its own already.
+    pub apart: bool,
 }
 
 /// Plays a scene and judges what was seen.
@@ -39,59 +45,87 @@ pub struct Setting {
 /// # Errors
 /// If the drill could not be played: something did not start, or did not come back.
 pub fn play(name: &str, setting: &Setting, scene: &Scene) -> anyhow::Result<Report> {
-    let begin = Instant::now();
     let folder = RunFolder::make(&Places::here()?, "drill", Some(&setting.folder))?;
-    let mut ground = Ground::open(Site::new(setting.binary.clone(), folder)?, scene)?;
+    let site = Site::new(setting.binary.clone(), folder)?;
+    if scene.between != Between::Network {
+        return play_here(name, setting, scene, site, None);
+    }
+    if setting.apart {
+        network::begin()?;
+        let note = "in network namespaces: packets really vanish";
+        return play_here(name, setting, scene, site, Some(note.to_owned()));
+    }
+    match network::way_in() {
+        Ok(way) => network::play_apart(way, name, setting, scene, &site),
+        Err(why) => {
+            let note = format!("network namespaces are not to be had here, so the lab's own lines are cut ({why})");
+            play_here(name, setting, &on_lines(scene), site, Some(note))
+        }
+    }
+}
+
+/// For how many requests processes may keep something afterwards: as many as one server takes, and those of servers that
+/// have joined.
+fn room(scene: &Scene, servers: usize) -> usize {
+    scene.capacity as usize + servers.saturating_sub(scene.servers)
+}
+
+/// The same scene, with lines that are cut instead of packets that vanish.
+fn on_lines(scene: &Scene) -> Scene {
+    let mut scene = Scene { between: Between::Lines, ..scene.clone() };
+    scene.harm.deed = Deed::CutOff;
+    scene
+}
+
+fn play_here(name: &str, setting: &Setting, scene: &Scene, site: Site, note: Option<String>) -> anyhow::Result<Report> {
+    let begin = Instant::now();
+    let mut ground = Ground::open(site, scene)?;
     run_statement(ground.address, &format!("CREATE TABLE {TABLE} (token TEXT NOT NULL)"))?;
-    let calm = warm_up(&ground, setting, scene)?;
+    let calm = calm(&ground, setting, scene)?;
     let before = Gauges::when_calm(&ground)?;
     if !before.idle || calm.errors() + calm.wrong > 0 {
         bail!("Already in the calm before the drill: errors {}, {before}", calm.shown_errors());
     }
 
-    let (mut tally, damage, watched) = storm(&mut ground, setting, scene)?;
+    let (mut tally, blows) = storm(&mut ground, setting, scene)?;
     let asked = tally.asked;
-    ground.list()?.wait_for(scene.servers).context("Not all servers came back")?;
-    let after = Gauges::when_back(&ground, &before, scene.capacity as usize)?;
+    ground.list()?.wait_for(ground.servers.len()).context("Not all servers came back")?;
+    let most_memory_kib = memory_kib(ground.balancer.pid(), "VmHWM:").unwrap_or_default();
+    let room = room(scene, ground.servers.len());
+    let after = Gauges::when_back(&ground, &before, room)?;
+    let times = Times::of(&calm);
     tally.add(Tally { written: calm.written, ..Tally::default() });
     let rows = Rows::read(ground.address)?;
-    let recoveries_ms = watched.recoveries_ms(&damage.returns);
-    let found = Found { asked, tally, damage, recoveries_ms, before, after, rows };
-    let report = judge(name, setting.seed, scene, found, begin.elapsed(), setting.stop.is_set());
+    let journal = Journal::read(&ground.journal())?;
+    let found = Found { asked, room, tally, calm: times, blows, journal, before, after, most_memory_kib, rows };
+    let (seed, interrupted) = (setting.seed, setting.stop.is_set());
+    let report = judge(Case { name, seed, scene, note, interrupted }, found, begin.elapsed());
     report.keep(ground.folder())?;
     Ok(report)
 }
 
-/// A few requests of every client and sort while nothing happens.
-fn warm_up(ground: &Ground, setting: &Setting, scene: &Scene) -> anyhow::Result<Tally> {
+/// A few requests of every client and sort while nothing happens; half as many as in the drill where the times of both are
+/// compared.
+fn calm(ground: &Ground, setting: &Setting, scene: &Scene) -> anyhow::Result<Tally> {
     let Mix { files, reads, writes } = scene.load.mix;
-    // Where copies of files differ, or nothing but files is asked, a drill's warm-up asks the same.
-    let load = Load { requests: WARM_UP, mix: Mix { files, reads, writes }, ..scene.load.clone() };
+    let compared = scene.more.iter().any(|must| matches!(must, Must::KeepP99OrMs(_)));
+    let requests = if compared { (scene.load.requests / 2).max(WARM_UP) } else { WARM_UP };
+    // Where there are more clients than places, not even the calm has room for all.
+    let clients = if scene.harm.deed == Deed::Crowd { scene.servers } else { scene.load.clients };
+    let load = Load { clients, requests, mix: Mix { files, reads, writes }, ..scene.load.clone() };
     Ok(ask_all(ground.address, &load, &ground.stock, setting.seed ^ 0x00ca_1137, &setting.stop)?)
 }
 
-/// Clients ask, harm is done, and the list is watched, until the clients have done.
-fn storm(
-    ground: &mut Ground,
-    setting: &Setting,
-    scene: &Scene,
-) -> anyhow::Result<(Tally, super::strike::Damage, super::watch::Watched)> {
-    let (enough, seen) = (Stop::new(), Stop::new());
+/// Clients ask and harm is done, until the clients have done.
+fn storm(ground: &mut Ground, setting: &Setting, scene: &Scene) -> anyhow::Result<(Tally, Vec<Blow>)> {
+    let enough = Stop::new();
     let (address, stock, seed) = (ground.address, ground.stock.clone(), setting.seed);
     thread::scope(|scope| {
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let watching = named("watch").spawn_scoped(scope, || watch(address, &seen))?;
-        let striking = named("strike").spawn_scoped(scope, || {
-            let damage = strike_until(&scene.harm, &enough, ground, seed);
-            let back = ground.list().and_then(|mut list| list.wait_for(scene.servers));
-            damage.and_then(|damage| back.map(|()| damage))
-        });
+        let striking = named("strike").spawn_scoped(scope, || strike_until(&scene.harm, &enough, ground, seed))?;
         let tally = ask_all(address, &scene.load, &stock, seed, &setting.stop);
         enough.drain();
-        let damage = striking.map(thread::ScopedJoinHandle::join);
-        seen.drain();
-        let panicked = |_| anyhow!("A thread of the drill panicked");
-        let watched = watching.join().map_err(panicked)?;
-        Ok((tally?, damage?.map_err(panicked)??, watched))
+        let blows = striking.join().map_err(|_| anyhow!("A thread of the drill panicked"))?;
+        Ok((tally?, blows?))
     })
 }

@@ -1,18 +1,41 @@
 //! What the askers of a drill have seen.
 
-use super::question::Question;
-use protocol::message::Failure;
-use serde::Serialize;
+use super::{harm::strike::now_us, question::Question};
+use protocol::message::{ErrorCode, Failure};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
+/// A first answer that was a failure. Times are microseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When the request was sent.
+    pub since_us: u64,
+    /// When the failure came.
+    pub at_us: u64,
+    /// What was told.
+    pub code: ErrorCode,
+    /// Whether it was told that nothing happened.
+    pub definite: bool,
+    /// Whether it was told when to come again.
+    pub come_again: bool,
+}
+
+impl Refusal {
+    /// How long it took, in milliseconds.
+    #[must_use]
+    pub fn took_ms(&self) -> u64 {
+        self.at_us.saturating_sub(self.since_us) / 1000
+    }
+}
+
 /// Sentences that are kept as evidence, of each sort.
 const KEPT: usize = 5;
 
 /// What one asker, or all together, have seen.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Requests that were sent under an id of their own.
     pub asked: u64,
@@ -36,6 +59,12 @@ pub struct Tally {
     pub reconnects: u64,
     /// The longest time until a first answer, in milliseconds.
     pub slowest_ms: u64,
+    /// The times of right first answers, in microseconds.
+    #[serde(skip)]
+    pub times_us: Vec<u64>,
+    /// First answers that were failures.
+    #[serde(skip)]
+    pub refusals: Vec<Refusal>,
     /// The first few errors and wrong answers, as sentences.
     pub evidence: Vec<String>,
     /// What was acknowledged as written.
@@ -60,7 +89,9 @@ impl Tally {
     }
 
     /// A first answer that was a failure.
-    pub fn failed(&mut self, question: &Question, failure: &Failure) {
+    pub fn failed(&mut self, question: &Question, failure: &Failure, since_us: u64) {
+        let (code, definite, come_again) = (failure.code, failure.definite, failure.retry_after_ms.is_some());
+        self.refusals.push(Refusal { since_us, at_us: now_us(), code, definite, come_again });
         let sort = if failure.definite { "definite" } else { "outcome unknown" };
         self.error(question, &format!("{} ({sort})", failure.code), &failure.message);
         if failure.definite {
@@ -100,9 +131,22 @@ impl Tally {
         }
     }
 
-    /// A first answer, or its absence, took this long.
-    pub fn took(&mut self, time: Duration) {
-        self.slowest_ms = self.slowest_ms.max(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    /// A first answer, or its absence, took this long; `right`: it was what was asked for.
+    pub fn took(&mut self, time: Duration, right: bool) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.slowest_ms = self.slowest_ms.max(us / 1000);
+        if right {
+            self.times_us.push(us);
+        }
+    }
+
+    /// The time within which so many percent of the right answers came, in milliseconds; nothing if there were none.
+    #[must_use]
+    pub fn within_ms(&self, percent: usize) -> Option<f64> {
+        let mut times = self.times_us.clone();
+        times.sort_unstable();
+        let rank = (times.len() * percent).div_ceil(100).checked_sub(1)?;
+        Some(times[rank] as f64 / 1e3)
     }
 
     /// All first answers that were no answers.
@@ -156,6 +200,8 @@ impl Tally {
         self.wrong += other.wrong;
         self.reconnects += other.reconnects;
         self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.times_us.extend(other.times_us);
+        self.refusals.extend(other.refusals);
         other.evidence.into_iter().for_each(|sentence| self.keep(sentence));
         self.written.extend(other.written);
         self.refused.extend(other.refused);

@@ -33,6 +33,12 @@ impl Binary {
         Self(path.into())
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A command that runs it with these arguments.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
@@ -48,6 +54,8 @@ pub struct Child {
     name: String,
     process: std::process::Child,
     log: Option<PathBuf>,
+    /// If the process is only the guardian of a program (see [`tied`](super::tied)): the number of that one.
+    guarded: Option<u32>,
 }
 
 impl Child {
@@ -76,13 +84,20 @@ impl Child {
 
     fn spawn(name: &str, mut command: Command, log: Option<PathBuf>) -> anyhow::Result<Self> {
         let process = command.spawn().with_context(|| format!("The process {name} cannot be started"))?;
-        Ok(Self { name: name.to_owned(), process, log })
+        Ok(Self { name: name.to_owned(), process, log, guarded: None })
     }
 
-    /// The number of the process.
+    /// The same child, which is the guardian of this program.
+    #[must_use]
+    pub fn guarding(mut self, program: u32) -> Self {
+        self.guarded = Some(program);
+        self
+    }
+
+    /// The number of the process; of the program, where the process is its guardian.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.guarded.unwrap_or_else(|| self.process.id())
     }
 
     /// An error with the end of its log if the child has ended.
@@ -107,18 +122,28 @@ impl Child {
 
     /// Waits until the child has ended by itself, kills it when the deadline has passed.
     pub fn end(&mut self, deadline: Deadline) {
+        let _or_killed = self.ends_by(deadline);
+    }
+
+    /// The same; says whether it ended by itself.
+    pub fn ends_by(&mut self, deadline: Deadline) -> bool {
         while let Ok(None) = self.process.try_wait() {
             if deadline.has_passed() {
                 self.kill();
-                return;
+                return false;
             }
             thread::park_timeout(LOOK_EVERY);
         }
+        true
     }
 
-    /// `kill -9`, and waits until the process is gone. It works on a stopped process too.
+    /// `kill -9`, and waits until the process is gone. It works on a stopped process too. A guardian must not be killed
+    /// before its program; it ends when that is gone.
     pub fn kill(&mut self) {
-        let _gone_already = self.process.kill();
+        let alive = matches!(self.process.try_wait(), Ok(None));
+        if alive && (self.guarded.is_none() || self.signal(Signal::Kill).is_err()) {
+            let _gone_already = self.process.kill();
+        }
         let _gone = self.process.wait();
     }
 
@@ -138,6 +163,14 @@ impl Child {
         self.signal(Signal::Thaw)
     }
 
+    /// Ctrl-C (SIGINT).
+    ///
+    /// # Errors
+    /// If the process is gone, or the system has no such thing.
+    pub fn interrupt(&self) -> anyhow::Result<()> {
+        self.signal(Signal::Interrupt)
+    }
+
     /// Asks the process to end in order (SIGTERM).
     ///
     /// # Errors
@@ -153,6 +186,8 @@ impl Child {
             Signal::Freeze => rustix::process::Signal::STOP,
             Signal::Thaw => rustix::process::Signal::CONT,
             Signal::End => rustix::process::Signal::TERM,
+            Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::Kill => rustix::process::Signal::KILL,
         };
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("The process has no number")?;
         kill_process(pid, signal).with_context(|| format!("{} cannot be sent a signal", self.name))
@@ -169,6 +204,8 @@ enum Signal {
     Freeze,
     Thaw,
     End,
+    Interrupt,
+    Kill,
 }
 
 impl Drop for Child {

@@ -18,7 +18,7 @@ pub use list::{List, is_up, settled, shown};
 pub use port::free_port;
 pub use site::{ServerPlan, Site};
 pub use statement::run_statement;
-pub use tied::{Tie, Tied, run as run_tied};
+pub use tied::{Tie, run as run_tied, start as start_tied};
 
 use anyhow::Context;
 use std::{path::Path, time::Duration};

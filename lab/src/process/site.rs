@@ -66,12 +66,22 @@ impl Site {
     /// # Errors
     /// If it cannot be started.
     pub fn server(&self, plan: &ServerPlan, more: &[&str]) -> anyhow::Result<Child> {
-        let (seconds, capacity) = (plan.processing_time.to_string(), capacity_in_words(plan.capacity));
+        let args = self.server_arguments(plan)?;
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.start(&format!("server-{}", plan.id), &args)
+    }
+
+    /// What the `lab` program is given to be this server.
+    ///
+    /// # Errors
+    /// If a path of this site is not Unicode.
+    pub fn server_arguments(&self, plan: &ServerPlan) -> anyhow::Result<Vec<String>> {
         let (registry, database) = (argument(&self.folder.registry())?, argument(&self.folder.database())?);
-        let files = argument(&plan.files)?;
+        let (seconds, capacity, files) =
+            (plan.processing_time.to_string(), capacity_in_words(plan.capacity), argument(&plan.files)?);
         let args = ["server", &plan.id, "0", &seconds, "--capacity", &capacity, "--files", &files];
         let places = ["--registry", &registry, "--database", &database];
-        self.start(&format!("server-{}", plan.id), &[&args[..], &places, more].concat())
+        Ok(args.into_iter().chain(places).map(str::to_owned).collect())
     }
 
     /// Starts a load balancer that listens here and finds its servers in this registry.

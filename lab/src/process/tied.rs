@@ -3,7 +3,7 @@
 //! HAProxy knows nothing of our lifelines. So it is started by a process of ours, `lab tied`, which holds on to the
 //! lifeline and kills it when that ends, however that comes about.
 
-use super::{Child, END_TIME, LOOK_EVERY, READY_TIME, Site};
+use super::{Child, LOOK_EVERY, READY_TIME, Site};
 use anyhow::{Context, bail};
 use clap::Args;
 use protocol::{
@@ -55,66 +55,29 @@ pub fn run(tie: &Tie) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A program that is tied to this one. Its guardian is told to end with the lifeline of the site.
-#[derive(Debug)]
-pub struct Tied {
-    guardian: Child,
-    pid: u32,
-}
-
-impl Tied {
-    /// Starts a program, its output in `NAME.log`.
-    ///
-    /// # Errors
-    /// If it cannot be started; the error shows its last words.
-    pub fn start(site: &Site, name: &str, command: &[&str]) -> anyhow::Result<Self> {
-        let lifeline = site.lifeline_argument();
-        let log = site.folder.log(name);
-        let args = [&["tied", "--lifeline", &lifeline, "--"], command].concat();
-        let mut guardian = Child::start(name, site.binary.command(&args), log.clone())?;
-        let deadline = Deadline::after(READY_TIME);
-        loop {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            if let Some(pid) = said.lines().find_map(|line| line.strip_prefix(MARK)?.parse().ok()) {
-                return Ok(Self { guardian, pid });
-            }
-            guardian.must_live()?;
-            if deadline.has_passed() {
-                bail!("{name} was not started within {} s.", READY_TIME.as_secs());
-            }
-            thread::park_timeout(LOOK_EVERY);
+/// Starts a program that is tied to this one, its output in `NAME.log`. What is returned is its guardian: dropping it
+/// kills the program.
+///
+/// # Errors
+/// If it cannot be started; the error shows its last words.
+pub fn start(site: &Site, name: &str, command: &[&str]) -> anyhow::Result<Child> {
+    let lifeline = site.lifeline_argument();
+    let log = site.folder.log(name);
+    // What an earlier program of this name has said is no news.
+    let known = fs::read_to_string(&log).map_or(0, |said| said.len());
+    let args = [&["tied", "--lifeline", &lifeline, "--"], command].concat();
+    let mut guardian = Child::start(name, site.binary.command(&args), log.clone())?;
+    let deadline = Deadline::after(READY_TIME);
+    loop {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        let mut news = said.get(known..).unwrap_or_default().lines();
+        if let Some(pid) = news.find_map(|line| line.strip_prefix(MARK)?.parse().ok()) {
+            return Ok(guardian.guarding(pid));
         }
-    }
-
-    /// The number of the program's process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// An error with its last words if it has ended.
-    ///
-    /// # Errors
-    /// That it has ended.
-    pub fn must_live(&mut self) -> anyhow::Result<()> {
-        self.guardian.must_live()
-    }
-
-    /// Waits until guardian and program have ended; the lifeline has to be gone.
-    pub fn end(&mut self, deadline: Deadline) {
-        self.guardian.end(deadline);
-    }
-}
-
-impl Drop for Tied {
-    /// The guardian must not be killed before it has killed the program, so the program goes first.
-    fn drop(&mut self) {
-        if self.guardian.must_live().is_ok() {
-            #[cfg(unix)]
-            if let Some(pid) = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw) {
-                let _gone_already = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-            self.guardian.end(Deadline::after(END_TIME));
+        guardian.must_live()?;
+        if deadline.has_passed() {
+            bail!("{name} was not started within {} s.", READY_TIME.as_secs());
         }
+        thread::park_timeout(LOOK_EVERY);
     }
 }

@@ -6,12 +6,13 @@
 //! **The idea.** The server is in the load balancer's registry under the line's two addresses, service and control.
 //! Whatever arrives at one end leaves at the other, unless the line is *cut*: then bytes stay in it, in both
 //! directions, and go on when it is whole again, as TCP would send them again. A line can also be *slow*: what comes
-//! from the server waits a while before it goes on. The handshake compares addresses, so the line writes its own into
+//! from the server waits a while before it goes on. Or it *refuses*: its service port is closed, as that of a server
+//! whose program has lost its socket but still says that it lives. The handshake compares addresses, so the line writes its own into
 //! the one frame that names one, [`Kind::Identity`].
 //!
 //! **Simplified.** The kernel still accepts connections and acknowledges bytes on behalf of the line, so what is
 //! tried is what the *programs* do when nothing comes: deadlines, heartbeats, retries. Timeouts inside TCP
-//! (`TCP_USER_TIMEOUT`) need packets that really vanish, as between network namespaces.
+//! (`TCP_USER_TIMEOUT`) need packets that really vanish: see [`network`](super::network).
 
 use anyhow::Context;
 use parking_lot::{Condvar, Mutex};
@@ -55,8 +56,11 @@ struct State {
 struct Now {
     cut: bool,
     delay: Duration,
+    /// The service port is to be closed.
+    refusing: bool,
     closed: bool,
-    streams: Vec<Arc<TcpStream>>,
+    /// Who is on it, by which end.
+    streams: Vec<(Arc<TcpStream>, Port)>,
 }
 
 impl State {
@@ -82,11 +86,11 @@ impl State {
     }
 
     /// Notes a connection, so that it ends with the line.
-    fn note(&self, stream: &Arc<TcpStream>) {
+    fn note(&self, stream: &Arc<TcpStream>, port: Port) {
         let mut now = self.now.lock();
-        now.streams.retain(|other| Arc::strong_count(other) > 1);
-        now.streams.push(Arc::clone(stream));
-        if now.closed {
+        now.streams.retain(|(other, _)| Arc::strong_count(other) > 1);
+        now.streams.push((Arc::clone(stream), port));
+        if now.closed || (now.refusing && port == Port::Service) {
             let _gone = stream.shutdown(Shutdown::Both);
         }
     }
@@ -103,9 +107,9 @@ impl Line {
         let (service, control) = (listen()?, listen()?);
         let line = Self { state: Arc::clone(&state), service: service.local_addr()?, control: control.local_addr()? };
         let advertised = line.service;
-        spawn("line-service", accept(service, server.address, Arc::clone(&state), carry_bytes))?;
+        spawn("line-service", accept(service, server.address, Arc::clone(&state), Port::Service, carry_bytes))?;
         let carry = move |from, to, state, answers| carry_frames(from, to, state, answers, advertised);
-        spawn("line-control", accept(control, server.control, state, carry))?;
+        spawn("line-control", accept(control, server.control, state, Port::Control, carry))?;
         Ok(line)
     }
 
@@ -122,7 +126,13 @@ impl Line {
 
     /// From now on everything passes, first what was on its way.
     pub fn heal(&self) {
-        self.state.change(|now| (now.cut, now.delay) = (false, Duration::ZERO));
+        self.state.change(|now| (now.cut, now.delay, now.refusing) = (false, Duration::ZERO, false));
+    }
+
+    /// From now on the service port is closed: connections to it are refused, those that were are reset.
+    pub fn refuse(&self) {
+        self.state.change(|now| now.refusing = true);
+        wake(self.service);
     }
 
     /// From now on each answer (or part of one) is this much later. Heartbeats are not delayed.
@@ -135,44 +145,95 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.state.change(|now| {
             now.closed = true;
-            now.streams.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+            now.streams.drain(..).for_each(|(stream, _)| drop(stream.shutdown(Shutdown::Both)));
         });
         // The two listeners block in `accept`; a connection wakes each, and it finds the line closed.
-        for address in [self.service, self.control] {
-            let _woken = TcpStream::connect(address);
-        }
+        wake(self.service);
+        wake(self.control);
     }
 }
 
+/// Wakes whoever blocks in `accept` there.
+fn wake(listener: SocketAddr) {
+    let _nobody_listens = TcpStream::connect(listener);
+}
+
+/// Which end of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Port {
+    Service,
+    Control,
+}
+
 /// Accepts for one end of the line (threads "line-service" and "line-control"): blocks in `accept`, and starts two
-/// threads for each connection, one a direction. Ends with the line.
-fn accept<C>(listener: TcpListener, server: SocketAddr, state: Arc<State>, carry: C) -> impl FnOnce() + Send + 'static
+/// threads for each connection, one a direction. Ends with the line. While a service port refuses, it is closed.
+fn accept<C>(
+    listener: TcpListener,
+    server: SocketAddr,
+    state: Arc<State>,
+    port: Port,
+    carry: C,
+) -> impl FnOnce() + Send + 'static
 where
     C: Fn(Arc<TcpStream>, Arc<TcpStream>, Arc<State>, bool) + Clone + Send + 'static,
 {
     move || {
-        for near in listener.incoming() {
+        let mut open = Some(listener);
+        while let Some(listener) = open {
+            let near = listener.accept();
+            let refusing = port == Port::Service && state.now.lock().refusing;
             if state.now.lock().closed {
                 return;
             }
-            let Ok(near) = near else { continue };
-            // Nobody at the other end: the connection ends at once, as a refused one does.
-            let Ok(far) = TcpStream::connect(server) else { continue };
-            let (near, far) = (Arc::new(near), Arc::new(far));
-            for (from, to, answers) in [(&near, &far, false), (&far, &near, true)] {
-                // One that is answered byte by byte must not wait for more bytes to come.
-                let _best_effort = from.set_nodelay(true);
-                state.note(from);
-                let (from, to) = (Arc::clone(from), Arc::clone(to));
-                let (state, carry) = (Arc::clone(&state), carry.clone());
-                let passing = move || {
-                    carry(Arc::clone(&from), Arc::clone(&to), state, answers);
-                    let _gone = to.shutdown(Shutdown::Write);
-                };
-                if spawn("line", passing).is_err() {
-                    let _gone = (near.shutdown(Shutdown::Both), far.shutdown(Shutdown::Both));
-                }
+            if refusing {
+                drop(near);
+                open = stay_closed(listener, &state);
+                continue;
             }
+            // Nobody at the other end: the connection ends at once, as a refused one does.
+            if let Ok((near, _)) = near
+                && let Ok(far) = TcpStream::connect(server)
+            {
+                join_ends(near, far, &state, port, &carry);
+            }
+            open = Some(listener);
+        }
+    }
+}
+
+/// Closes the port and what came through it, and opens it again when the line is whole; nothing when it ends before that,
+/// or somebody else has the port now (then this server is gone for good, and the drill says so).
+fn stay_closed(listener: TcpListener, state: &State) -> Option<TcpListener> {
+    let address = listener.local_addr().ok()?;
+    drop(listener);
+    let mut now = state.now.lock();
+    for (stream, _) in now.streams.iter().filter(|(_, port)| *port == Port::Service) {
+        let _gone = stream.shutdown(Shutdown::Both);
+    }
+    while now.refusing && !now.closed {
+        state.changed.wait(&mut now);
+    }
+    if now.closed { None } else { TcpListener::bind(address).ok() }
+}
+
+/// Passes on what comes from either end, in two threads.
+fn join_ends<C>(near: TcpStream, far: TcpStream, state: &Arc<State>, port: Port, carry: &C)
+where
+    C: Fn(Arc<TcpStream>, Arc<TcpStream>, Arc<State>, bool) + Clone + Send + 'static,
+{
+    let (near, far) = (Arc::new(near), Arc::new(far));
+    for (from, to, answers) in [(&near, &far, false), (&far, &near, true)] {
+        // One that is answered byte by byte must not wait for more bytes to come.
+        let _best_effort = from.set_nodelay(true);
+        state.note(from, port);
+        let (from, to) = (Arc::clone(from), Arc::clone(to));
+        let (state, carry) = (Arc::clone(state), carry.clone());
+        let passing = move || {
+            carry(Arc::clone(&from), Arc::clone(&to), state, answers);
+            let _gone = to.shutdown(Shutdown::Write);
+        };
+        if spawn("line", passing).is_err() {
+            let _gone = (near.shutdown(Shutdown::Both), far.shutdown(Shutdown::Both));
         }
     }
 }
@@ -282,6 +343,21 @@ mod tests {
         client.write_all(b"one").unwrap();
         echoes(&mut client, b"one");
         assert!(begin.elapsed() >= delay, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_line_that_refuses_ends_its_connections_and_takes_new_ones_when_it_is_whole() {
+        let (line, mut client) = line_to_echo();
+        line.refuse();
+        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "its connection lives");
+        let (service, deadline) = (line.service, Instant::now() + LONG);
+        while TcpStream::connect(service).is_ok() {
+            assert!(Instant::now() < deadline, "it still accepts");
+        }
+        line.heal();
+        while TcpStream::connect(service).is_err() {
+            assert!(Instant::now() < deadline, "it does not accept again");
+        }
     }
 
     #[test]
