@@ -22,6 +22,7 @@ pub mod bench;
 pub mod experiment;
 #[cfg(feature = "race")]
 pub mod race;
+pub mod simulate;
 
 use clap::{Parser, Subcommand};
 use protocol::{flags::run_parsed, output::warn};
@@ -59,6 +60,8 @@ enum Action {
     Race(race::Race),
     /// Ask a question about load balancing, and put the answer beside what theory says
     Experiment(experiment::Experiments),
+    /// Run the pool and its policies under a virtual clock, with faults by chance, and check the rules after each step
+    Simulate(simulate::Simulate),
     /// A program that is not ours, which ends with the process that holds the lifeline
     #[command(hide = true)]
     Tied(process::Tie),
@@ -82,6 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             #[cfg(feature = "race")]
             Action::Race(race) => race::run(&race),
             Action::Experiment(experiments) => experiment::run(&experiments),
+            Action::Simulate(simulate) => simulate::run(&simulate),
             Action::Tied(tie) => process::run_tied(&tie),
             Action::Source(source) => bench::source::run(&source),
         };

@@ -10,6 +10,7 @@
 //! | [`frontend`]   | how clients speak                                                                    |
 //! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
 //! | [`admin`]      | looking at it, and changing it, while it runs: an HTTP API on a port of its own      |
+//! | [`simulation`] | the pool's rules and policies under a virtual clock, with faults                     |
 //! | [`config`]     | the command line                                                                     |
 //!
 //! # Threads
@@ -41,6 +42,7 @@ pub mod frontend;
 pub mod event;
 pub mod admin;
 pub mod config;
+pub mod simulation;
 mod running;
 
 pub use running::LoadBalancer;

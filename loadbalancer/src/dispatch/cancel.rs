@@ -13,7 +13,7 @@ use protocol::{
 use std::time::Duration;
 
 /// How long a server may take to confirm that it has stopped working on a request.
-const CANCEL_TIME: Duration = Duration::from_secs(1);
+pub(crate) const CANCEL_TIME: Duration = Duration::from_secs(1);
 
 /// What a server said when it was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

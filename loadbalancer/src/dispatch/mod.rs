@@ -49,7 +49,7 @@ use protocol::{
 use std::{sync::Arc, time::Duration};
 
 /// How long a request pauses before the same server is tried again because there is no other.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest such pause, whatever the server says about when to come again.
 const MOST_PAUSE: Duration = Duration::from_millis(500);
 

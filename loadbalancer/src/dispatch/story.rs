@@ -27,7 +27,7 @@ const BEFORE_PATIENCE_ENDS: Duration = Duration::from_secs(5);
 const REREAD_RATE: u64 = 100_000_000;
 
 /// Servers that may be too slow with a statement before it is the statement's own fault.
-const SLOW_STATEMENTS: u32 = 3;
+pub(crate) const SLOW_STATEMENTS: u32 = 3;
 
 /// The story of one request so far.
 #[derive(Debug)]

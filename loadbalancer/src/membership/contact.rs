@@ -44,7 +44,7 @@ use std::{
 /// How long after a failed handshake the next one is tried.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How soon a server is asked again while it is in doubt.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How often in a row nobody may have listened before the entry is removed: a server that is just being restarted
 /// on the same port gets the time between two tries.
 const SURELY_GONE: u32 = 2;

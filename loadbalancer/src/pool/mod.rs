@@ -10,7 +10,7 @@
 pub mod core;
 pub mod locked;
 mod lease;
-mod turn;
+pub(crate) mod turn;
 mod server;
 pub mod statistics;
 pub mod snapshot;

@@ -21,7 +21,7 @@ pub const NO_SERVER_WAIT: Duration = Duration::from_secs(3);
 
 /// How often whoever waits looks whether waiting still makes sense: whether its client is still there, and any
 /// server. A server that becomes free wakes it at once; this is for the rest, and cheap enough for a full queue.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Why a request gets no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
