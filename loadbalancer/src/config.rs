@@ -80,6 +80,9 @@ pub struct Config {
     /// Write no journal
     #[arg(long)]
     pub no_journal: bool,
+    /// Without a journal, remember the latest events, up to so many MiB, so that it can still be asked why
+    #[arg(long, value_name = "MIB", requires = "no_journal", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub remember: Option<u16>,
     /// Whether to tell each step.
     #[command(flatten)]
     pub quiet: QuietFlag,

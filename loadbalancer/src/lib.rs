@@ -11,7 +11,8 @@
 //! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
 //! | [`admin`]      | looking at it, and changing it, while it runs: an HTTP API on a port of its own      |
 //! | [`simulation`] | the pool's rules and policies under a virtual clock, with faults                     |
-//! | [`config`]     | the command line                                                                     |
+//! | [`config`]     | the command line for serving                                                         |
+//! | [`commands`]   | what the program does instead of serving: `why`                                      |
 //!
 //! # Threads
 //!
@@ -26,6 +27,7 @@
 //! | `contact-ID`   | control port of one server      | its heartbeat; the next one            | pool           | entry gone, or stop      |
 //! | `console`      | prints events                   | its queue                              | stdout         | end of the events        |
 //! | `journal`      | writes events                   | its queue                              | –              | end of the events        |
+//! | `recent`       | remembers events                | its queue                              | its memory     | end of the events        |
 //! | `signals`      | Ctrl-C                          | a signal                               | –              | end of the process       |
 //! | `lifeline`     | the parent's death              | a socket                               | –              | end of the process       |
 //!
@@ -43,11 +45,12 @@ pub mod event;
 pub mod admin;
 pub mod config;
 pub mod simulation;
+pub mod commands;
 mod running;
 
 pub use running::LoadBalancer;
 
-use crate::config::Config;
+use crate::{commands::Program, config::Config};
 use anyhow::Context as _;
 use protocol::{descriptors, flags::run_parsed, lifeline, output::warn, stop::Stop};
 use std::{ffi::OsString, process::ExitCode, thread, time::Duration};
@@ -57,13 +60,20 @@ const ORPHAN_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the program with these arguments (the first is its name).
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    run_parsed(args, |config: Config| match serve(&config) {
+    run_parsed(args, |program: Program| match (&program.command, &program.config) {
+        (Some(command), _) => command.run(),
+        (None, config) => serve_or_say_why_not(config),
+    })
+}
+
+fn serve_or_say_why_not(config: &Config) -> ExitCode {
+    match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             warn!("{error:#}");
             ExitCode::FAILURE
         }
-    })
+    }
 }
 
 /// Serves until told to end.

@@ -4,7 +4,7 @@ use crate::{
     admin::{Admin, Subject},
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
-    event::{Event, Events, audience::Audience},
+    event::{Event, Events, audience::Audience, why::Past},
     frontend::{lab::Lab, tcp},
     membership::{
         Members, Membership, file,
@@ -50,6 +50,7 @@ pub struct LoadBalancer {
     admin: Option<Admin>,
     pool: Arc<Pool>,
     events: Events,
+    past: Past,
     /// Disconnects when the last listener of the events has ended.
     told: Receiver<Infallible>,
 }
@@ -75,7 +76,7 @@ impl LoadBalancer {
     }
 
     fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
-        let Audience { events, told, journal } = audience;
+        let Audience { events, told, journal, past } = audience;
         config.options.check()?;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let tcp = config.tcp.bind()?;
@@ -120,7 +121,7 @@ impl LoadBalancer {
         let subject = Subject { pool: pool_too, members, events: events.clone(), max_clients };
         let start = |opened| Admin::start(opened, &folder, subject);
         let admin = admin.map(start).transpose()?;
-        Ok(Self { crew, tcp, membership, admin, pool, events, told })
+        Ok(Self { crew, tcp, membership, admin, pool, events, past, told })
     }
 
     /// Where it listens.
@@ -159,10 +160,16 @@ impl LoadBalancer {
         &self.pool
     }
 
+    /// What can be asked of the past: what happened to a request, and why.
+    #[must_use]
+    pub fn past(&self) -> &Past {
+        &self.past
+    }
+
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, tcp, membership, admin, pool, events, told } = self;
+        let Self { crew, tcp, membership, admin, pool, events, told, .. } = self;
         events.emit(|| Event::Stopping);
         admin.iter().for_each(Admin::ending);
         let crews: Vec<&Crew> = iter::once(&crew).chain(tcp.as_ref().map(tcp::Side::crew)).collect();

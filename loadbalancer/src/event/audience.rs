@@ -1,8 +1,10 @@
-//! Who listens to the events of a load balancer: the terminal, and the journal if there is one.
+//! Who listens to the events of a load balancer: the terminal, and the journal if there is one, or the memory.
 
 use super::{
     Events, Record, Wants, console,
     journal::{self, Journal},
+    recent::Recent,
+    why::Past,
 };
 use crate::config::Config;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -17,6 +19,9 @@ use std::{
     thread,
 };
 
+/// Bytes of a mebibyte.
+const MIB: usize = 1_024 * 1_024;
+
 /// The stream of events, and the threads that listen to it.
 #[derive(Debug)]
 pub struct Audience {
@@ -26,6 +31,8 @@ pub struct Audience {
     pub told: Receiver<Infallible>,
     /// Where the journal is, if there is one.
     pub journal: Option<PathBuf>,
+    /// Where what happened can be asked for.
+    pub past: Past,
 }
 
 /// What a listener does until the stream ends.
@@ -40,6 +47,12 @@ impl Audience {
             vec![("console", console, Box::new(|queue| console::print(&queue)))];
         let journal = open_journal(config, registry);
         let path = journal.as_ref().map(|journal| journal.path().to_owned());
+        let mut past = path.clone().map_or(Past::Nothing, Past::Journal);
+        if let Some(mib) = config.remember {
+            let recent = Recent::new(usize::from(mib) * MIB);
+            past = Past::Recent(Arc::clone(&recent));
+            listeners.push(("recent", Wants::Everything, Box::new(move |queue| recent.listen(&queue))));
+        }
         if let Some(journal) = journal {
             listeners.push(("journal", Wants::Everything, Box::new(|queue| journal.write_all(&queue))));
         }
@@ -49,13 +62,13 @@ impl Audience {
         for ((name, _, work), queue) in listeners.into_iter().zip(queues) {
             listen(name, &telling, move || work(queue));
         }
-        Self { events, told, journal: path }
+        Self { events, told, journal: path, past }
     }
 
     /// These events go to others, of whom nothing is known: nobody is waited for.
     #[must_use]
     pub fn elsewhere(events: Events) -> Self {
-        Self { events, told: bounded(0).1, journal: None }
+        Self { events, told: bounded(0).1, journal: None, past: Past::Nothing }
     }
 }
 

@@ -10,7 +10,10 @@
 
 pub mod console;
 pub mod journal;
+mod about;
 pub mod reader;
+pub mod recent;
+pub mod why;
 pub mod audience;
 
 use crate::{

@@ -19,13 +19,14 @@ use crossbeam_channel::Receiver;
 use loadbalancer::{
     LoadBalancer,
     config::Config,
-    event::{Event, Events, Record},
+    event::{Event, Events, Record, why::Past},
     membership::Members,
     pool::Pool,
 };
 use protocol::{message::ServerStatus, registry::Registry};
 use std::{
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -51,20 +52,42 @@ impl Lab {
     /// A load balancer with these flags besides those that every test needs, and no servers yet.
     pub fn new(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let registry = folder.path().join("servers.json");
-        let mut args = vec!["loadbalancer", "--listen", "127.0.0.1:0", "--no-journal", "--registry"];
-        args.push(registry.to_str().unwrap());
-        args.extend(flags);
-        if !flags.iter().any(|flag| flag.contains("admin")) {
-            args.extend(["--admin", "127.0.0.1:0"]);
-        }
-        let config = <Config as clap::Parser>::try_parse_from(args).unwrap();
+        let config = config(&folder, &[&["--no-journal"], flags].concat());
         let (events, mut heard) = Events::with_listeners(1);
         let balancer = LoadBalancer::start_heard(&config, events).unwrap();
+        Self::around(folder, balancer, heard.remove(0))
+    }
+
+    /// The same, but what happens goes to a journal, and no event is heard here.
+    pub fn journaling(flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = journal_in(&folder);
+        let config = config(&folder, &[&["--quiet", "--journal", journal.to_str().unwrap()], flags].concat());
+        Self::around(folder, LoadBalancer::start(&config).unwrap(), crossbeam_channel::never())
+    }
+
+    /// The same, but what happens is remembered.
+    pub fn remembering() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder, &["--quiet", "--no-journal", "--remember", "1"]);
+        Self::around(folder, LoadBalancer::start(&config).unwrap(), crossbeam_channel::never())
+    }
+
+    fn around(folder: TempDir, balancer: LoadBalancer, events: Receiver<Arc<Record>>) -> Self {
         let (pool, address) = (Arc::clone(balancer.pool()), balancer.address());
-        let events = heard.remove(0);
         let admin = balancer.admin().map(Admin::of);
-        Self { registry: Registry::new(registry), balancer: Some(balancer), pool, address, events, admin, folder }
+        let registry = Registry::new(registry_in(&folder));
+        Self { registry, balancer: Some(balancer), pool, address, events, admin, folder }
+    }
+
+    /// Where its journal is, if it has one.
+    pub fn journal(&self) -> PathBuf {
+        journal_in(&self.folder)
+    }
+
+    /// What can be asked of its past.
+    pub fn past(&self) -> &Past {
+        self.balancer.as_ref().unwrap().past()
     }
 
     /// A server with this id, as strong as can be, of capacity 1. Returns when it gets requests.
@@ -162,6 +185,24 @@ impl Lab {
     pub fn take_balancer(&mut self) -> LoadBalancer {
         self.balancer.take().unwrap()
     }
+}
+
+fn registry_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("servers.json")
+}
+
+fn journal_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("journal.jsonl")
+}
+
+fn config(folder: &TempDir, flags: &[&str]) -> Config {
+    let registry = registry_in(folder);
+    let mut args = vec!["loadbalancer", "--listen", "127.0.0.1:0", "--registry", registry.to_str().unwrap()];
+    args.extend(flags);
+    if !flags.iter().any(|flag| flag.contains("admin")) {
+        args.extend(["--admin", "127.0.0.1:0"]);
+    }
+    <Config as clap::Parser>::try_parse_from(args).unwrap()
 }
 
 /// Waits until the condition holds.

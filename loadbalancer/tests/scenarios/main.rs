@@ -22,3 +22,4 @@ mod admin_looks;
 mod admin_changes;
 mod admin_refuses;
 mod admin_formats;
+mod why;
