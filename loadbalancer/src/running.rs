@@ -1,7 +1,7 @@
 //! A load balancer at work: its parts put together, and taken apart again.
 
 use crate::{
-    admin::{Admin, Subject},
+    admin::{Admin, Subject, fronts::Front},
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{Event, Events, audience::Audience, why::Past},
@@ -116,9 +116,11 @@ impl LoadBalancer {
         let check = config.health.check;
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
-        let (pool_too, members) = (Arc::clone(&pool), Arc::clone(&membership.members));
-        let max_clients = config.max_connections;
-        let subject = Subject { pool: pool_too, members, events: events.clone(), max_clients };
+        let front =
+            |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: config.max_connections };
+        let fronts = iter::once(front("lab", &pool)).chain(tcp.iter().map(|side| front("tcp", side.pool())));
+        let members = Arc::clone(&membership.members);
+        let subject = Subject { fronts: fronts.collect(), members, events: events.clone() };
         let start = |opened| Admin::start(opened, &folder, subject);
         let admin = admin.map(start).transpose()?;
         Ok(Self { crew, tcp, membership, admin, pool, events, past, told })

@@ -1,19 +1,15 @@
 //! The statistics as HAProxy writes them (`show stat`), so that whatever reads HAProxy's reads these, too.
 //!
-//! A header that begins with `# `, then a line for the frontend, one for each server and one for the backend. All columns of
+//! A header that begins with `# `, then for each frontend its line, one for each of its servers, and one for its backend. All columns of
 //! HAProxy 2.6 are there, in their order; those that have no meaning here are empty, as HAProxy leaves them where they have
 //! none. Behind every value, also the last one, comes a comma. `docs/reference/admin.md` says what each column counts.
 //!
 //! Where a meaning differs a little: the unit is a request (HAProxy in TCP mode: a connection). `rtime` and `ttime` are
 //! means since the start (HAProxy: of the last 1,024). `weight` is 1 where nobody gave one, whatever a policy makes of that.
 
+use super::fronts::FrontSnapshot;
 use crate::pool::{Admin, PoolSnapshot, ServerSnapshot, State};
 use std::fmt::{self, Write as _};
-
-/// The name of the frontend.
-const FRONTEND: &str = "lab";
-/// The name of the backend.
-const BACKEND: &str = "pool";
 
 /// The columns of HAProxy 2.6, in their order; those behind them belong to single modules of it (TLS, HTTP/2).
 pub const COLUMNS: [&str; 103] = [
@@ -125,21 +121,34 @@ pub const COLUMNS: [&str; 103] = [
 /// A line: names of columns, and what they have.
 type Line = Vec<(&'static str, String)>;
 
+/// Makes a line out of names and what they have.
+macro_rules! line {
+    ($($name:literal: $value:expr,)*) => { vec![$(($name, $value.to_string())),*] };
+}
+
 /// All lines.
 #[must_use]
-pub fn csv(pool: &PoolSnapshot, max_clients: u64) -> String {
+pub fn csv(fronts: &[FrontSnapshot]) -> String {
     let mut text = format!("# {},\n", COLUMNS.join(","));
-    let servers = pool.servers.iter().enumerate().map(|(at, server)| server_line(at + 1, server));
-    let lines = std::iter::once(frontend_line(pool, max_clients)).chain(servers).chain([backend_line(pool)]);
-    for line in lines {
-        for column in COLUMNS {
-            let value = line.iter().find(|(name, _)| *name == column).map_or("", |(_, value)| value);
-            // Writing into memory cannot fail.
-            let _written = write!(text, "{},", Field(value));
+    for (at, front) in fronts.iter().enumerate() {
+        let servers = front.pool.servers.iter().enumerate().map(|(at, server)| server_line(at + 1, server));
+        let lines = std::iter::once(frontend_line(front)).chain(servers).chain([backend_line(&front.pool)]);
+        for mut line in lines {
+            // The name of a section `listen` of HAProxy is that of its frontend and of its backend.
+            line.extend(line! { "pxname": front.name, "pid": 1, "iid": at + 2, "mode": "tcp", });
+            push_line(&mut text, &line);
         }
-        text.push('\n');
     }
     text
+}
+
+fn push_line(text: &mut String, line: &Line) {
+    for column in COLUMNS {
+        let value = line.iter().find(|(name, _)| *name == column).map_or("", |(_, value)| value);
+        // Writing into memory cannot fail.
+        let _written = write!(text, "{},", Field(value));
+    }
+    text.push('\n');
 }
 
 /// A value, in quotes where it has characters that separate values.
@@ -154,18 +163,13 @@ impl fmt::Display for Field<'_> {
     }
 }
 
-/// Makes a line out of names and what they have.
-macro_rules! line {
-    ($($name:literal: $value:expr,)*) => { vec![$(($name, $value.to_string())),*] };
-}
-
-fn frontend_line(pool: &PoolSnapshot, max_clients: u64) -> Line {
-    let all = &pool.totals;
+fn frontend_line(front: &FrontSnapshot) -> Line {
+    let all = &front.pool.totals;
     line! {
-        "pxname": FRONTEND, "svname": "FRONTEND",
-        "scur": all.clients, "smax": all.most_clients, "slim": max_clients, "stot": all.connections,
+        "svname": "FRONTEND",
+        "scur": all.clients, "smax": all.most_clients, "slim": front.max_clients, "stot": all.connections,
         "bin": all.bytes_in, "bout": all.bytes_out, "dreq": 0, "dresp": 0, "ereq": all.malformed + all.client_errors,
-        "status": "OPEN", "pid": 1, "iid": 2, "sid": 0, "type": 0, "mode": "tcp",
+        "status": "OPEN", "sid": 0, "type": 0,
         "req_tot": all.requests, "conn_tot": all.connections, "dcon": all.refused, "dses": 0,
     }
 }
@@ -173,7 +177,7 @@ fn frontend_line(pool: &PoolSnapshot, max_clients: u64) -> Line {
 fn server_line(sid: usize, server: &ServerSnapshot) -> Line {
     let weight = server.weight.unwrap_or(1);
     let mut line = line! {
-        "pxname": BACKEND, "svname": server.id,
+        "svname": server.id,
         "scur": server.active, "smax": server.most_active, "stot": server.chosen,
         "bin": server.bytes_in, "bout": server.bytes, "dresp": 0,
         "econ": server.connect_errors, "eresp": server.failed,
@@ -181,8 +185,8 @@ fn server_line(sid: usize, server: &ServerSnapshot) -> Line {
         "status": status_of(server), "weight": weight, "uweight": weight, "act": 1, "bck": 0,
         "chkfail": server.probes_failed, "chkdown": server.downs,
         "lastchg": whole(server.since_s), "downtime": whole(server.downtime_s),
-        "pid": 1, "iid": 3, "sid": sid, "lbtot": server.chosen, "type": 2,
-        "cli_abrt": server.cancelled, "addr": server.address, "mode": "tcp",
+        "sid": sid, "lbtot": server.chosen, "type": 2,
+        "cli_abrt": server.cancelled, "addr": server.address,
     };
     line.extend(server.capacity.map(|capacity| ("slim", capacity.to_string())));
     line.extend(server.reason.as_ref().map(|why| ("last_chk", why.clone())));
@@ -198,15 +202,15 @@ fn backend_line(pool: &PoolSnapshot) -> Line {
     let weight: u32 = up().map(|server| server.weight.unwrap_or(1)).sum();
     let sum = |count: fn(&ServerSnapshot) -> u64| pool.servers.iter().map(count).sum::<u64>();
     let mut line = line! {
-        "pxname": BACKEND, "svname": "BACKEND",
+        "svname": "BACKEND",
         "qcur": pool.waiting, "qmax": pool.most_waiting,
         "scur": all.in_hand, "smax": all.most_in_hand, "stot": all.requests,
         "bin": all.bytes_in, "bout": all.bytes_out, "dreq": 0, "dresp": 0,
         "econ": sum(|server| server.connect_errors), "eresp": sum(|server| server.failed),
         "wretr": all.retries, "wredis": all.redispatches,
         "status": if up().next().is_some() { "UP" } else { "DOWN" }, "weight": weight, "uweight": weight,
-        "act": up().count(), "bck": 0, "pid": 1, "iid": 3, "sid": 0, "lbtot": sum(|server| server.chosen), "type": 1,
-        "cli_abrt": all.cancelled, "mode": "tcp", "algo": pool.policy,
+        "act": up().count(), "bck": 0, "sid": 0, "lbtot": sum(|server| server.chosen), "type": 1,
+        "cli_abrt": all.cancelled, "algo": pool.policy,
     };
     if let Some(ms) = all.times.mean_ms() {
         let waited = all.waited_s * 1e3 / all.times.count().max(1) as f64;

@@ -3,6 +3,7 @@
 use super::{
     csv::{self, is_up},
     door::{Door, Refused},
+    fronts::{Front, FrontSnapshot, Fronts},
     metrics,
     route::{Act, Place},
     wish,
@@ -10,7 +11,7 @@ use super::{
 use crate::{
     event::{Event, Events},
     membership::{Members, NotAdded, Source, members::Member},
-    pool::{Pool, PoolSnapshot, ServerSnapshot, Unacceptable},
+    pool::{Pool, PoolSnapshot, Unacceptable},
 };
 use protocol::{
     http::{BodyReader, HttpError, Method, Request, Respond, Response, Status, escape},
@@ -39,6 +40,8 @@ GET  /health                200 if a server takes requests, else 503
 GET  /why/REQUEST           what became of a request, and why
 GET  /events?since=N        what happened lately
 
+Each can be asked about one pool only: ?pool=lab, ?pool=tcp.
+
 Changes need the token (Authorization: Bearer TOKEN), and their bodies are JSON (Content-Type: application/json).
 POST /servers/ID/drain      it finishes what it has and gets nothing new; /maintenance: nor is it missed; /ready: it is back
 POST /servers/ID/weight     {\"weight\": 5}, or null for none of its own
@@ -54,22 +57,22 @@ pub struct Desk {
     /// Who may.
     pub door: Door,
     /// What is shown, and changed.
-    pub pool: Arc<Pool>,
+    pub fronts: Fronts,
     /// Where servers are added and removed.
     pub members: Arc<Members>,
     /// Where what happens is told.
     pub events: Events,
-    /// How many clients may be connected.
-    pub max_clients: u64,
     /// Whether the load balancer is ending.
     pub ending: Arc<AtomicBool>,
 }
 
+/// Something that is done with a server of this id.
+type Change = Box<dyn FnOnce(&Pool, &str) -> Result<(), Unacceptable>>;
+
 /// All servers, as they are shown.
 #[derive(Serialize)]
 struct Shown {
-    #[serde(flatten)]
-    pool: PoolSnapshot,
+    pools: Vec<FrontSnapshot>,
     /// Those that should be in the pool and are not.
     outside: Vec<Value>,
 }
@@ -127,24 +130,21 @@ impl Desk {
     // ------------------------------------------------------------------------------------------- looking
 
     fn show(&self, place: &Place, request: &Request) -> Result<Response, HttpError> {
-        if request.target.query().is_some() && *place != Place::Events {
-            return Err(HttpError::answer(Status::BAD_REQUEST, "There is nothing to be chosen here with ?…"));
-        }
+        let snapshots = || -> Result<Vec<_>, HttpError> {
+            Ok(self.fronts.meant(request)?.into_iter().map(Front::snapshot).collect())
+        };
         match place {
             Place::Index => Ok(Response::text(Status::OK, INDEX)),
-            Place::Health => Ok(self.health()),
-            Place::Servers => {
-                let shown = Shown { pool: self.pool.snapshot(), outside: self.outside() };
-                Ok(Response::json(Status::OK, &shown))
-            }
-            Place::Server(id) => Ok(Response::json(Status::OK, &self.server(id)?)),
-            Place::Policy => Ok(self.policy()),
+            Place::Health => Ok(self.health(&snapshots()?)),
+            Place::Servers => Ok(Response::json(Status::OK, &Shown { pools: snapshots()?, outside: self.outside() })),
+            Place::Server(id) => Ok(Response::json(Status::OK, &self.server(id, request)?)),
+            Place::Policy => Ok(policy(&self.fronts.meant(request)?)),
             Place::Stats => {
-                let text = csv::csv(&self.pool.snapshot(), self.max_clients);
+                let text = csv::csv(&snapshots()?);
                 Ok(Response::whole(Status::OK, "text/csv; charset=utf-8", text.into_bytes())?)
             }
             Place::Metrics => {
-                let text = metrics::openmetrics(self.pool.snapshot());
+                let text = metrics::openmetrics(snapshots()?);
                 Ok(Response::whole(Status::OK, metrics::CONTENT_TYPE, text.into_bytes())?)
             }
             Place::Why(_) | Place::Events => {
@@ -154,22 +154,18 @@ impl Desk {
         }
     }
 
-    fn health(&self) -> Response {
-        let pool = self.pool.snapshot();
-        let up = pool.servers.iter().filter(|server| is_up(server)).count();
+    fn health(&self, fronts: &[FrontSnapshot]) -> Response {
+        let sum = |count: fn(&PoolSnapshot) -> usize| fronts.iter().map(|front| count(&front.pool)).sum::<usize>();
+        let up = sum(|pool| pool.servers.iter().filter(|server| is_up(server)).count());
         let (status, word) = match (self.ending.load(Ordering::SeqCst), up) {
             (true, _) => (Status::SERVICE_UNAVAILABLE, "ending"),
             (false, 0) => (Status::SERVICE_UNAVAILABLE, "no-server"),
             (false, _) => (Status::OK, "ok"),
         };
-        let (servers, pid) = (pool.servers.len(), std::process::id());
-        let shown = json!({ "health": word, "servers": servers, "up": up, "waiting": pool.waiting, "pid": pid });
+        let (servers, waiting) = (sum(|pool| pool.servers.len()), sum(|pool| pool.waiting));
+        let pid = std::process::id();
+        let shown = json!({ "health": word, "servers": servers, "up": up, "waiting": waiting, "pid": pid });
         Response::json(status, &shown)
-    }
-
-    fn policy(&self) -> Response {
-        let (policy, options) = self.pool.policy();
-        Response::json(Status::OK, &json!({ "policy": policy, "options": options, "policies": wish::names() }))
     }
 
     /// The members that are not in the pool, and why.
@@ -181,41 +177,44 @@ impl Desk {
                 "source": word_of(member.source), "why": why,
             })
         };
-        let members = self.members.list().into_iter();
-        members.filter(|member| self.pool.find(&member.entry.id).is_err()).map(shown).collect()
+        let absent = |member: &Member| self.fronts.0.iter().all(|front| front.pool.find(&member.entry.id).is_err());
+        self.members.list().into_iter().filter(absent).map(shown).collect()
     }
 
-    fn server(&self, id: &str) -> Result<ServerSnapshot, HttpError> {
-        let found = self.pool.snapshot().servers.into_iter().find(|server| server.id == id);
-        found.ok_or_else(|| {
-            let outside = self.members.list().into_iter().find(|member| member.entry.id == id);
-            let why =
-                outside.map(|member| member.why_not.unwrap_or_else(|| "it has not said yet who it is".to_owned()));
-            let sentence = match why {
-                Some(why) => format!("Server {id} is known, but not in the pool: {why}"),
-                None => Unacceptable::NoSuchServer(id.to_owned()).to_string(),
-            };
-            HttpError::answer(Status::NOT_FOUND, sentence)
-        })
+    fn server(&self, id: &str, request: &Request) -> Result<Value, HttpError> {
+        let front = self.fronts.of_server(id, request).map_err(|error| self.explain(id, error))?;
+        let found = front.pool.snapshot().servers.into_iter().find(|server| server.id == id);
+        let mut shown = found.map_or(Value::Null, |server| serde_json::to_value(server).unwrap_or_default());
+        shown["pool"] = front.name.into();
+        Ok(shown)
+    }
+
+    /// A server that is not in the pool may be known, and then it is known why it is not.
+    fn explain(&self, id: &str, error: HttpError) -> HttpError {
+        let outside = self.members.list().into_iter().find(|member| member.entry.id == id);
+        match (error.status(), outside) {
+            (Some(Status::NOT_FOUND), Some(member)) => {
+                let why = member.why_not.unwrap_or_else(|| "it has not said yet who it is".to_owned());
+                let sentence = format!("Server {id} is known, but not in the pool: {why}");
+                HttpError::answer(Status::NOT_FOUND, sentence)
+            }
+            _ => error,
+        }
     }
 
     // ------------------------------------------------------------------------------------------ changing
 
     fn change(&self, place: Place, request: &Request, body: &mut BodyReader<'_>) -> Result<Response, HttpError> {
-        if request.target.query().is_some() {
-            return Err(HttpError::answer(Status::BAD_REQUEST, "A change is described by its body, not by ?…"));
-        }
-        let told = format!("{} {}", request.method, request.path());
-        let peer = body.peer();
+        let (told, peer) = (format!("{} {}", request.method, request.path()), body.peer());
         let tell = || self.events.emit(|| Event::AdminAsked { peer, asked: told });
         match place {
-            Place::Act(id, act) => self.act(&id, act, body, tell),
-            Place::Server(id) => self.act(&id, Act::Remove, body, tell),
+            Place::Act(id, act) => self.act(&id, act, request, body, tell),
+            Place::Server(id) => self.act(&id, Act::Remove, request, body, tell),
             Place::Policy => {
-                let (name, options) = wish::policy(body)?;
+                let ((name, options), meant) = (wish::policy(body)?, self.fronts.meant(request)?);
                 tell();
-                self.pool.change_policy(name, &options);
-                Ok(self.policy())
+                meant.iter().for_each(|front| front.pool.change_policy(name, &options));
+                Ok(policy(&meant))
             }
             Place::Servers => {
                 let addition: wish::Addition = wish::read(body)?;
@@ -227,35 +226,42 @@ impl Desk {
     }
 
     /// Something is done with a server; `tell` when it is understood what.
-    fn act(&self, id: &str, act: Act, body: &mut BodyReader<'_>, tell: impl FnOnce()) -> Result<Response, HttpError> {
-        let refused = |why: Unacceptable| {
-            let unknown = matches!(why, Unacceptable::NoSuchServer(_));
-            let status = if unknown { Status::NOT_FOUND } else { Status::UNPROCESSABLE_CONTENT };
-            HttpError::answer(status, why.to_string())
-        };
-        match act {
-            Act::Decide(admin) => {
-                wish::nothing(body)?;
-                tell();
-                self.pool.decide_on(id, admin).map_err(refused)?;
-            }
-            Act::Weigh => {
-                let weight = wish::weight(body)?;
-                tell();
-                self.pool.weigh(id, weight).map_err(refused)?;
-            }
-            Act::Resize => {
-                let capacity = wish::capacity(body)?;
-                tell();
-                self.pool.resize(id, capacity).map_err(refused)?;
-            }
+    fn act(
+        &self,
+        id: &str,
+        act: Act,
+        request: &Request,
+        body: &mut BodyReader<'_>,
+        tell: impl FnOnce(),
+    ) -> Result<Response, HttpError> {
+        let change: Change = match act {
             Act::Remove => {
                 wish::nothing(body)?;
+                self.fronts.meant(request)?;
                 tell();
                 return self.remove(id);
             }
-        }
-        Ok(Response::json(Status::OK, &self.server(id)?))
+            Act::Decide(admin) => {
+                wish::nothing(body)?;
+                Box::new(move |pool, id| pool.decide_on(id, admin))
+            }
+            Act::Weigh => {
+                let weight = wish::weight(body)?;
+                Box::new(move |pool, id| pool.weigh(id, weight))
+            }
+            Act::Resize => {
+                let capacity = wish::capacity(body)?;
+                Box::new(move |pool, id| pool.resize(id, capacity))
+            }
+        };
+        let front = self.fronts.of_server(id, request).map_err(|error| self.explain(id, error))?;
+        tell();
+        change(&front.pool, id).map_err(|why| {
+            let unknown = matches!(why, Unacceptable::NoSuchServer(_));
+            let status = if unknown { Status::NOT_FOUND } else { Status::UNPROCESSABLE_CONTENT };
+            HttpError::answer(status, why.to_string())
+        })?;
+        Ok(Response::json(Status::OK, &self.server(id, request)?))
     }
 
     fn add(&self, control: SocketAddr) -> Result<Response, HttpError> {
@@ -273,10 +279,29 @@ impl Desk {
     }
 
     fn remove(&self, id: &str) -> Result<Response, HttpError> {
-        let unknown = || HttpError::answer(Status::NOT_FOUND, Unacceptable::NoSuchServer(id.to_owned()).to_string());
+        let unknown = || {
+            if self.fronts.0.iter().any(|front| front.pool.find(id).is_ok()) {
+                let sentence =
+                    format!("Server {id} was named on the command line, and can be drained, but not removed.");
+                return HttpError::answer(Status::CONFLICT, sentence);
+            }
+            HttpError::answer(Status::NOT_FOUND, Unacceptable::NoSuchServer(id.to_owned()).to_string())
+        };
         let removed = self.members.remove(id).ok_or_else(unknown)?;
         Ok(Response::json(Status::OK, &json!({ "removed": id, "source": word_of(removed.source) })))
     }
+}
+
+/// The policy of the first of these, and of each.
+fn policy(fronts: &[&Front]) -> Response {
+    let of = |front: &&Front| {
+        let (policy, options) = front.pool.policy();
+        json!({ "pool": front.name, "policy": policy, "options": options })
+    };
+    let pools: Vec<Value> = fronts.iter().map(of).collect();
+    let (policy, options) = pools.first().map_or_else(Default::default, |pool| (&pool["policy"], &pool["options"]));
+    let shown = json!({ "policy": policy, "options": options, "pools": pools, "policies": wish::names() });
+    Response::json(Status::OK, &shown)
 }
 
 /// A body must say that it is JSON: a form of another site's page cannot.

@@ -8,6 +8,7 @@
 //! histogram_quantile(0.99, sum by (le) (rate(lab_server_answer_seconds_bucket[1m])))    p99 over all servers
 //! ```
 
+use super::fronts::FrontSnapshot;
 use crate::pool::{Admin, PoolSnapshot, ServerSnapshot, State, TimesSnapshot, statistics::BOUNDS_MS};
 use prometheus_client::{
     collector::Collector,
@@ -85,11 +86,11 @@ const SERVER_GAUGES: [Of<ServerSnapshot>; 6] = [
     ("server_weight", "The weight a person gave it; 0: none.", |server| server.weight.unwrap_or(0).into()),
 ];
 
-/// The text for this snapshot.
+/// The text for these snapshots.
 #[must_use]
-pub fn openmetrics(pool: PoolSnapshot) -> String {
+pub fn openmetrics(fronts: Vec<FrontSnapshot>) -> String {
     let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Snapshot(pool)));
+    registry.register_collector(Box::new(Snapshots(fronts)));
     let mut text = String::new();
     // Writing into memory cannot fail.
     let _written = text::encode(&mut text, &registry);
@@ -97,55 +98,65 @@ pub fn openmetrics(pool: PoolSnapshot) -> String {
 }
 
 #[derive(Debug)]
-struct Snapshot(PoolSnapshot);
+struct Snapshots(Vec<FrontSnapshot>);
 
-impl Collector for Snapshot {
+impl Collector for Snapshots {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let Self(pool) = self;
         for (name, help, count) in COUNTERS {
-            ConstCounter::new(count(pool)).encode(encoder.encode_descriptor(
-                name,
-                help,
-                None,
-                MetricType::Counter,
-            )?)?;
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for front in &self.0 {
+                ConstCounter::new(count(&front.pool)).encode(family.encode_family(&[("pool", front.name)])?)?;
+            }
         }
         for (name, help, count) in GAUGES {
-            ConstGauge::new(count(pool)).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for front in &self.0 {
+                ConstGauge::new(count(&front.pool)).encode(family.encode_family(&[("pool", front.name)])?)?;
+            }
         }
         let help = "What requests took that were answered, waiting included.";
-        let described = encoder.encode_descriptor("answer", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        encode_times(&pool.totals.times, described)?;
+        let mut family = encoder.encode_descriptor("answer", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        for front in &self.0 {
+            encode_times(&front.pool.totals.times, family.encode_family(&[("pool", front.name)])?)?;
+        }
         self.encode_servers(encoder)
     }
 }
 
-impl Snapshot {
+impl Snapshots {
+    /// All servers, each with its labels.
+    fn servers(&self) -> impl Iterator<Item = ([(&str, &str); 2], &ServerSnapshot)> {
+        self.0.iter().flat_map(|front| front.pool.servers.iter().map(|server| (labels(front.name, server), server)))
+    }
+
     fn encode_servers(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let servers = &self.0.servers;
-        if servers.is_empty() {
+        if self.servers().next().is_none() {
             return Ok(());
         }
         for (name, help, count) in SERVER_COUNTERS {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for server in servers {
-                ConstCounter::new(count(server)).encode(family.encode_family(&[("server", &server.id[..])])?)?;
+            for (labels, server) in self.servers() {
+                ConstCounter::new(count(server)).encode(family.encode_family(&labels)?)?;
             }
         }
         for (name, help, count) in SERVER_GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for server in servers {
-                ConstGauge::new(count(server)).encode(family.encode_family(&[("server", &server.id[..])])?)?;
+            for (labels, server) in self.servers() {
+                ConstGauge::new(count(server)).encode(family.encode_family(&labels)?)?;
             }
         }
         let help = "What the requests took that a server answered.";
         let unit = Some(&Unit::Seconds);
         let mut family = encoder.encode_descriptor("server_answer", help, unit, MetricType::Histogram)?;
-        for server in servers {
-            encode_times(&server.times, family.encode_family(&[("server", &server.id[..])])?)?;
+        for (labels, server) in self.servers() {
+            encode_times(&server.times, family.encode_family(&labels)?)?;
         }
         Ok(())
     }
+}
+
+fn labels<'a>(pool: &'a str, server: &'a ServerSnapshot) -> [(&'a str, &'a str); 2] {
+    [("pool", pool), ("server", &server.id)]
 }
 
 fn encode_times(times: &TimesSnapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {

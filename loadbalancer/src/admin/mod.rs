@@ -30,6 +30,7 @@
 //! | file                 | what is in it                                                                    |
 //! |----------------------|----------------------------------------------------------------------------------|
 //! | [`door`]             | who may look, who may change (pure)                                              |
+//! | [`fronts`]           | the frontends with their pools, and which of them is meant                       |
 //! | [`route`]            | which paths and methods there are (pure)                                         |
 //! | [`wish`]             | the bodies of changes, understood                                                |
 //! | [`desk`]             | the answers                                                                      |
@@ -39,6 +40,7 @@
 
 pub mod flags;
 pub mod door;
+pub mod fronts;
 pub mod route;
 pub mod wish;
 pub mod csv;
@@ -46,11 +48,16 @@ pub mod metrics;
 pub mod desk;
 pub mod notice;
 
-use self::{desk::Desk, door::Door, flags::Opened, notice::Notice};
+use self::{
+    desk::Desk,
+    door::Door,
+    flags::Opened,
+    fronts::{Front, Fronts},
+    notice::Notice,
+};
 use crate::{
     event::{Event, Events},
     membership::Members,
-    pool::Pool,
 };
 use anyhow::Context as _;
 use protocol::{
@@ -84,13 +91,11 @@ pub struct Admin {
 /// What is administered.
 pub struct Subject {
     /// What is shown, and changed.
-    pub pool: Arc<Pool>,
+    pub fronts: Vec<Front>,
     /// Where servers are added and removed.
     pub members: Arc<Members>,
     /// Where what happens is told.
     pub events: Events,
-    /// How many clients may be connected.
-    pub max_clients: u64,
 }
 
 impl Admin {
@@ -110,11 +115,11 @@ impl Admin {
             })
             .ok()
             .unzip();
-        let Subject { pool, members, events, max_clients } = subject;
+        let Subject { fronts, members, events } = subject;
         members.shared().gate.add_own(own);
         let ending = Arc::new(AtomicBool::new(false));
         let (told, door) = (events.clone(), Door { own, token });
-        let desk = Desk { door, pool, members, events, max_clients, ending: Arc::clone(&ending) };
+        let desk = Desk { door, fronts: Fronts(fronts), members, events, ending: Arc::clone(&ending) };
         let options = CrewOptions { name: "admin", max_connections: MAX_CONNECTIONS };
         let crew = Crew::start(listener, options, Arc::new(HttpService::new(desk)));
         let crew = crew.context("No thread for the administration")?;

@@ -2,8 +2,8 @@
 
 use crate::pool::Admin;
 use protocol::{
-    flags::parse_server_id,
     http::{HttpError, Method, Request, Response, Status},
+    limits::MAX_ID,
 };
 
 /// What a path stands for.
@@ -101,9 +101,13 @@ fn nowhere() -> HttpError {
     HttpError::answer(Status::NOT_FOUND, "There is nothing at this path. GET / lists what there is.")
 }
 
-/// The id of a server in a path: none that could mean anything else.
+/// The id of a server in a path. One that was named on the command line may have its address for an id.
 fn server(id: &str) -> Result<String, HttpError> {
-    parse_server_id(id).map_err(|why| HttpError::answer(Status::BAD_REQUEST, why))
+    let understood = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:[]".contains(&byte);
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(understood) {
+        return Err(HttpError::answer(Status::BAD_REQUEST, "That is not the id of a server."));
+    }
+    Ok(id.to_owned())
 }
 
 fn act_of(act: &str) -> Result<Act, HttpError> {
@@ -134,6 +138,7 @@ mod tests {
         assert_eq!(place("/servers"), Ok(Place::Servers));
         assert_eq!(place("/servers/S%35"), Ok(Place::Server("S5".into())));
         assert_eq!(place("/servers/S5/drain"), Ok(Place::Act("S5".into(), Act::Decide(Admin::Drain))));
+        assert_eq!(place("/servers/%5B::1%5D:5432"), Ok(Place::Server("[::1]:5432".into())));
         assert_eq!(place("/stats;csv"), Ok(Place::Stats));
         assert_eq!(place("/why/a-1?x=1"), Ok(Place::Why("a-1".into())));
     }

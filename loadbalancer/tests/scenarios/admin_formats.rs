@@ -68,13 +68,7 @@ fn what_reads_haproxys_statistics_reads_these() {
     let names: Vec<_> = rows.iter().map(|row| (&row["pxname"][..], &row["svname"][..], &row["type"][..])).collect();
     assert_eq!(
         names,
-        [
-            ("lab", "FRONTEND", "0"),
-            ("pool", "1", "2"),
-            ("pool", "2", "2"),
-            ("pool", "3", "2"),
-            ("pool", "BACKEND", "1")
-        ]
+        [("lab", "FRONTEND", "0"), ("lab", "1", "2"), ("lab", "2", "2"), ("lab", "3", "2"), ("lab", "BACKEND", "1")]
     );
     let all = |row: usize, columns: &[&str]| columns.iter().map(|name| rows[row][name].clone()).collect::<Vec<_>>();
     assert_eq!(all(0, &["status", "slim", "stot", "req_tot", "conn_tot"]), ["OPEN", "77", "1", "6", "1"]);
@@ -162,16 +156,23 @@ fn prometheus_reads_the_metrics() {
     let (lab, _servers) = lab();
     let families = families(&lab.admin().text("/metrics"));
     let value = |name: &str, sample: &str| families[name].samples[sample];
-    assert_eq!(value("lab_requests", "_total{}"), 6.0);
-    assert_eq!(value("lab_requests_answered", "_total{}"), 6.0);
-    assert_eq!((value("lab_servers", "{}"), value("lab_servers_up", "{}")), (3.0, 1.0));
-    assert_eq!(value("lab_server_answered", "_total{server=\"1\"}"), 6.0);
-    assert_eq!([1, 2, 3].map(|id| value("lab_server_up", &format!("{{server=\"{id}\"}}"))), [1.0, 0.0, 0.0]);
-    assert_eq!([1, 2, 3].map(|id| value("lab_server_ready", &format!("{{server=\"{id}\"}}"))), [1.0, 0.0, 1.0]);
-    assert_eq!(value("lab_server_weight", "{server=\"1\"}"), 9.0);
+    assert_eq!(value("lab_requests", "_total{pool=\"lab\"}"), 6.0);
+    assert_eq!(value("lab_requests_answered", "_total{pool=\"lab\"}"), 6.0);
+    assert_eq!((value("lab_servers", "{pool=\"lab\"}"), value("lab_servers_up", "{pool=\"lab\"}")), (3.0, 1.0));
+    assert_eq!(value("lab_server_answered", "_total{pool=\"lab\",server=\"1\"}"), 6.0);
+    assert_eq!(
+        [1, 2, 3].map(|id| value("lab_server_up", &format!("{{pool=\"lab\",server=\"{id}\"}}"))),
+        [1.0, 0.0, 0.0]
+    );
+    assert_eq!(
+        [1, 2, 3].map(|id| value("lab_server_ready", &format!("{{pool=\"lab\",server=\"{id}\"}}"))),
+        [1.0, 0.0, 1.0]
+    );
+    assert_eq!(value("lab_server_weight", "{pool=\"lab\",server=\"1\"}"), 9.0);
     let times = &families["lab_answer_seconds"];
-    assert_eq!((times.samples["_count{}"], times.samples["_bucket{le=\"+Inf\"}"]), (6.0, 6.0));
-    assert!(times.samples["_bucket{le=\"10.0\"}"] >= times.samples["_bucket{le=\"0.001\"}"]);
+    let bucket = |le: &str| times.samples[&format!("_bucket{{le=\"{le}\",pool=\"lab\"}}")];
+    assert_eq!((times.samples["_count{pool=\"lab\"}"], bucket("+Inf")), (6.0, 6.0));
+    assert!(bucket("10.0") >= bucket("0.001"));
     assert!(families.values().all(|family| !family.samples.is_empty()), "{families:?}");
 }
 
@@ -182,12 +183,15 @@ fn all_formats_agree() {
     let (text, metrics) = (lab.admin().text("/stats.csv"), families(&lab.admin().text("/metrics")));
     let (rows, shown) = (rows(&text), lab.admin().json("/servers"));
     let backend = rows.last().unwrap();
-    assert_eq!(backend["bin"], shown["totals"]["bytes_in"].to_string());
-    assert_eq!(metrics["lab_received_bytes"].samples["_total{}"], shown["totals"]["bytes_in"].as_f64().unwrap());
-    for (row, server) in rows[1..4].iter().zip(shown["servers"].as_array().unwrap()) {
+    assert_eq!(backend["bin"], shown["pools"][0]["totals"]["bytes_in"].to_string());
+    assert_eq!(
+        metrics["lab_received_bytes"].samples["_total{pool=\"lab\"}"],
+        shown["pools"][0]["totals"]["bytes_in"].as_f64().unwrap()
+    );
+    for (row, server) in rows[1..4].iter().zip(shown["pools"][0]["servers"].as_array().unwrap()) {
         assert_eq!(row["svname"], server["id"].as_str().unwrap());
         assert_eq!(row["bout"], server["bytes"].to_string());
-        let sample = format!("_total{{server=\"{}\"}}", row["svname"]);
+        let sample = format!("_total{{pool=\"lab\",server=\"{}\"}}", row["svname"]);
         assert_eq!(metrics["lab_server_sent_bytes"].samples[&sample], server["bytes"].as_f64().unwrap());
     }
 }

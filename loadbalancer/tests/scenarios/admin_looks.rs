@@ -7,7 +7,12 @@ use protocol::http::{
     Method, Status,
     client::{Ask as Question, Client},
 };
-use std::{fs, net::TcpListener, sync::Arc};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    sync::Arc,
+};
 
 /// Each path shows what it says, also to HEAD, and to a connection that is kept.
 #[test]
@@ -56,7 +61,7 @@ fn what_happened_is_counted() {
     client.assert_usable();
     lab.until_counted();
     let shown = lab.admin().json("/servers");
-    let totals = &shown["totals"];
+    let totals = &shown["pools"][0]["totals"];
     let counted = ["connections", "clients", "requests", "answered", "failed", "redispatches", "retries", "in_hand"];
     let counted = counted.map(|name| totals[name].as_u64().unwrap());
     assert_eq!(counted, [1, 1, 2, 2, 0, 1, 0, 0], "{totals}");
@@ -90,6 +95,7 @@ fn the_queue_is_seen() {
     let refused = clients[3].ask("y").failure();
     assert!(refused.message.contains("Too many"), "{refused:?}");
     let shown = lab.admin().json("/servers");
+    let shown = &shown["pools"][0];
     let at = |name: &str| shown["totals"][name].as_u64().unwrap();
     assert_eq!((&shown["waiting"], &shown["most_waiting"], &shown["max_queue"]), (&2.into(), &2.into(), &2.into()));
     assert_eq!((at("queued"), at("queue_full"), at("in_hand"), at("failed")), (2, 1, 3, 1));
@@ -97,7 +103,7 @@ fn the_queue_is_seen() {
     clients[0].answer(first).text();
     (0..2).for_each(|at| drop(clients[at + 1].answer(others[at]).text()));
     lab.until_counted();
-    let shown = lab.admin().json("/servers");
+    let shown = &lab.admin().json("/servers")["pools"][0];
     assert_eq!((&shown["waiting"], &shown["most_waiting"]), (&0.into(), &2.into()));
     assert!(shown["totals"]["waited_s"].as_f64() > Some(0.0));
 }
@@ -111,7 +117,7 @@ fn who_is_not_believed_is_shown_too() {
     lab.registry.register(&impostor).unwrap();
     lab.until_event("the explanation", |event| matches!(event, Event::ServerNotBelieved { .. }));
     let shown = lab.admin().json("/servers");
-    let (outside, servers) = (shown["outside"].as_array().unwrap(), shown["servers"].as_array().unwrap());
+    let (outside, servers) = (shown["outside"].as_array().unwrap(), shown["pools"][0]["servers"].as_array().unwrap());
     assert_eq!((outside.len(), servers.len(), &outside[0]["id"]), (1, 0, &"1".into()), "{shown}");
     assert!(outside[0]["why"].as_str().unwrap().contains("answers as server 9"), "{shown}");
     let sentence = error_of(&lab.admin().get("/servers/1"), Status::NOT_FOUND);
@@ -154,7 +160,7 @@ fn the_end_can_be_watched() {
     let ending = std::thread::spawn(move || balancer.end());
     let admin = lab.admin();
     eventually("it says so", || admin.get("/health").json::<serde_json::Value>().unwrap()["health"] == "ending");
-    assert_eq!(admin.json("/servers")["totals"]["in_hand"], 1);
+    assert_eq!(admin.json("/servers")["pools"][0]["totals"]["in_hand"], 1);
     go_on.send(()).unwrap();
     client.answer(id).text();
     ending.join().unwrap();
@@ -192,7 +198,7 @@ fn a_crowd_on_one_side_is_none_on_the_other() {
     clients.iter_mut().for_each(crate::kit::Client::assert_usable);
     let busy = crate::kit::farewell(lab.raw()).unwrap();
     assert!(busy.message.contains("as many connections"), "{busy:?}");
-    let totals = &lab.admin().json("/servers")["totals"];
+    let totals = &lab.admin().json("/servers")["pools"][0]["totals"];
     assert_eq!((&totals["clients"], &totals["refused"]), (&3.into(), &1.into()));
     let crowd: Vec<_> = (0..loadbalancer::admin::MAX_CONNECTIONS).map(|_| idle(lab.admin())).collect();
     let reply = lab.admin().get("/health");
@@ -207,4 +213,58 @@ fn idle(admin: &Admin) -> Client {
     let mut client = Client::connect(admin.address, SOON).unwrap();
     assert_eq!(client.ask(&Question::get("/health"), SOON).unwrap().status, Status::OK);
     client
+}
+
+/// A frontend beside the first has a pool of its own; both are seen, and each can be meant alone.
+#[test]
+fn two_frontends_are_two_pools() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let named = format!("1={address}");
+    let plain = ["--tcp", "127.0.0.1:0", "--server", &named];
+    let mut lab = Lab::new(&plain);
+    let _server = lab.server("1", echo());
+    let shown = lab.admin().json("/servers");
+    let names: Vec<_> = shown["pools"].as_array().unwrap().iter().map(|pool| pool["pool"].as_str().unwrap()).collect();
+    assert_eq!(names, ["lab", "tcp"]);
+    let sentence = error_of(&lab.admin().post("/servers/1/weight", r#"{"weight": 5}"#), Status::CONFLICT);
+    assert!(sentence.contains("lab and tcp"), "{sentence}");
+    assert_eq!(lab.admin().change("/servers/1/weight?pool=tcp", r#"{"weight": 5}"#)["pool"], "tcp");
+    assert_eq!(lab.admin().json("/servers/1?pool=lab")["weight"], serde_json::Value::Null);
+    lab.admin().change("/policy?pool=tcp", r#"{"policy": "random"}"#);
+    let pools = lab.admin().json("/policy")["pools"].clone();
+    assert_eq!((&pools[0]["policy"], &pools[1]["policy"]), (&"power".into(), &"random".into()));
+    assert_eq!(lab.admin().json("/policy?pool=tcp")["policy"], "random");
+    lab.admin().change("/policy", r#"{"policy": "round-robin"}"#);
+    let pools = lab.admin().json("/policy")["pools"].clone();
+    assert_eq!((&pools[0]["policy"], &pools[1]["policy"]), (&"round-robin".into(), &"round-robin".into()));
+    error_of(&lab.admin().get("/servers?pool=udp"), Status::NOT_FOUND);
+    let balancer = lab.take_balancer();
+    let mut caller = std::net::TcpStream::connect(balancer.tcp().unwrap().address()).unwrap();
+    // The first visitor may be a probe, which says nothing.
+    let answered = std::thread::spawn(move || {
+        for visitor in server.incoming().flatten() {
+            let (mut visitor, mut word) = (visitor, [0; 4]);
+            if visitor.read_exact(&mut word).is_ok() {
+                return visitor.write_all(b"hello").unwrap();
+            }
+        }
+    });
+    caller.write_all(b"word").unwrap();
+    let mut said = String::new();
+    caller.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "hello");
+    drop(caller);
+    answered.join().unwrap();
+    let totals = || lab.admin().json("/servers?pool=tcp")["pools"][0]["totals"].clone();
+    eventually("it is counted", || totals()["answered"] == 1);
+    let totals = totals();
+    let counted =
+        ["connections", "requests", "bytes_in", "bytes_out", "in_hand"].map(|name| totals[name].as_u64().unwrap());
+    assert_eq!(counted, [1, 1, 4, 5, 0], "{totals}");
+    let text = lab.admin().text("/stats.csv");
+    let names: Vec<_> =
+        text.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(names, ["lab FRONTEND", "lab 1", "lab BACKEND", "tcp FRONTEND", "tcp 1", "tcp BACKEND"]);
+    balancer.end();
 }

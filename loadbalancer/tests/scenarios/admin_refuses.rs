@@ -15,8 +15,8 @@ fn settings(lab: &Lab) -> Value {
     let server = |server: &Value| {
         ["id", "admin", "weight", "capacity"].map(|name| server[name].clone()).into_iter().collect::<Value>()
     };
-    let servers: Vec<Value> = shown["servers"].as_array().unwrap().iter().map(server).collect();
-    serde_json::json!([shown["policy"], shown["options"], servers, shown["outside"]])
+    let servers: Vec<Value> = shown["pools"][0]["servers"].as_array().unwrap().iter().map(server).collect();
+    serde_json::json!([shown["pools"][0]["policy"], shown["pools"][0]["options"], servers, shown["outside"]])
 }
 
 /// A load balancer with a server of capacity 4, and what it is set to.

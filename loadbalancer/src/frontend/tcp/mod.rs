@@ -36,7 +36,7 @@ use crate::{
     event::{Event, Events, micros},
     membership::network::Network,
     policy::Ended,
-    pool::{Found, Lease, Pool, Refused, Taking, Wanted},
+    pool::{Found, Lease, Pool, Refused, Server, Taking, Wanted},
 };
 use protocol::{
     deadline::Deadline,
@@ -86,9 +86,19 @@ impl Handler for Tcp {
     fn serve(&self, visit: &Visit) {
         let Ok(peer) = visit.stream().peer_addr() else { return };
         self.events.step(|| Event::ClientConnected { peer });
+        let totals = self.pool.totals();
+        totals.connections.add_one();
+        let _connected = totals.clients.enter();
         match self.receive(visit.stream(), peer) {
-            Ok(call) => self.pass_on(&call),
-            Err(error) => self.events.emit(|| Event::ClientFailed { peer, why: error.to_string() }),
+            Ok(call) => {
+                totals.requests.add_one();
+                let _in_hand = totals.in_hand.enter();
+                self.pass_on(&call);
+            }
+            Err(error) => {
+                totals.client_errors.add_one();
+                self.events.emit(|| Event::ClientFailed { peer, why: error.to_string() });
+            }
         }
     }
 
@@ -100,6 +110,7 @@ impl Handler for Tcp {
             Refusal::NoThread => "the system gives no further thread",
         };
         let peer = stream.peer_addr().ok();
+        self.pool.totals().refused.add_one();
         self.events.emit(|| Event::ClientRefused { peer, why: why.to_owned() });
     }
 
@@ -126,13 +137,17 @@ impl Tcp {
     fn pass_on(&self, call: &Call<'_>) {
         let caller = xxh3_64(call.ends.client.ip().to_string().as_bytes());
         let mut wanted = Wanted { client: caller, key: caller, ..Wanted::default() };
+        let mut before: Option<Arc<Server>> = None;
         for attempt in 1..=MAX_ATTEMPTS {
             let found = match self.take(call, &wanted) {
                 Ok(found) => found,
                 Err(refused) => return self.refused(call, refused),
             };
             tell_choice(&self.pool, &self.events, call.id, attempt, &found, false);
-            wanted.avoid.push(found.lease.server().key);
+            let server = Arc::clone(found.lease.server());
+            before.iter().for_each(|before| self.pool.count_again(before, &server));
+            wanted.avoid.push(server.key);
+            before = Some(server);
             match self.connect(call, &found.lease) {
                 Ok(server) => return self.carry(call, found.lease, &server),
                 Err(why) => self.not_connected(call, found.lease, why, attempt < MAX_ATTEMPTS),
@@ -171,7 +186,11 @@ impl Tcp {
     fn carry(&self, call: &Call<'_>, lease: Lease, server: &Connection) {
         let (flow, over) = pump(call.stream, server.stream(), self.idle);
         let (request, id) = (call.id, lease.server().id.clone());
-        lease.server().statistics.bytes.add(flow.down);
+        let (statistics, totals) = (&lease.server().statistics, self.pool.totals());
+        statistics.bytes_in.add(flow.up);
+        statistics.bytes.add(flow.down);
+        totals.bytes_in.add(flow.up);
+        totals.bytes_out.add(flow.down);
         let (ended, how) = match &over {
             Over::Done => (Ended::Answered, "both have ended it".to_owned()),
             Over::Idle => (Ended::Answered, "nothing was said for too long".to_owned()),
@@ -179,12 +198,23 @@ impl Tcp {
             Over::Server(error) => (Ended::Failed, format!("the server broke it: {error}")),
         };
         lease.finish(ended);
+        match ended {
+            Ended::Answered => {
+                totals.answered.add_one();
+                totals.times.add(call.since.elapsed());
+            }
+            // What the two had said to each other by then, nobody here understands.
+            Ended::Failed => totals.in_doubt.add_one(),
+            Ended::Cancelled => totals.cancelled.add_one(),
+        }
         let took_us = micros(call.since.elapsed());
         self.events.step(|| Event::ConnectionEnded { request, server: id, up: flow.up, down: flow.down, took_us, how });
     }
 
     fn refused(&self, call: &Call<'_>, refused: Refused) {
         let failure = refused.failure();
+        let counted = self.pool.totals();
+        if refused == Refused::Withdrawn { &counted.cancelled } else { &counted.failed }.add_one();
         let (request, code, definite) = (call.id, failure.code, failure.definite);
         self.events.emit(|| Event::RequestFailed { request, code, definite, message: failure.message });
     }
