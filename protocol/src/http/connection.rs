@@ -21,7 +21,7 @@ use super::{
 use crate::{
     deadline::{Deadline, Phase},
     limits::BLOCK_TIME,
-    wire::Connection,
+    wire::{Carried, Carrier, CarryError, Connection},
 };
 use std::{
     net::{SocketAddr, TcpStream},
@@ -63,7 +63,9 @@ impl HttpConnection {
         Ok(Self::over(Connection::connect(peer, within)?))
     }
 
-    fn over(wire: Connection) -> Self {
+    /// Goes on with a connection between two messages, such as one that was kept.
+    #[must_use]
+    pub fn over(wire: Connection) -> Self {
         let (decoder, allowance) = (Decoder::new(Framing::Empty), Allowance::new(BLOCK_TIME));
         Self { wire, decoder, allowance, owes_continue: false, has_answered: false }
     }
@@ -207,6 +209,40 @@ impl HttpConnection {
             }
         }
         false
+    }
+
+    /// How many of the next bytes surely belong to the body that is being read, so that they can be
+    /// [carried](HttpConnection::carry) without being looked at; `u64::MAX` for one that ends with the connection.
+    #[must_use]
+    pub fn certain(&self) -> u64 {
+        self.decoder.certain()
+    }
+
+    /// Carries this many bytes of the body that is being read to another connection. They must be
+    /// [certain](HttpConnection::certain).
+    pub fn carry(&mut self, to: &mut Self, carrier: &mut Carrier, bytes: usize) -> (Carried, Result<(), CarryError>) {
+        debug_assert!(bytes as u64 <= self.certain());
+        to.has_answered = true;
+        let (carried, result) = carrier.carry(&mut self.wire, &mut to.wire, bytes);
+        self.decoder.passed(carried.taken);
+        (carried, result)
+    }
+
+    /// Sends a part of a body as long as the peer says nothing. Returns how much was sent: less than all if the peer has
+    /// something to say, or has ended its side.
+    ///
+    /// # Errors
+    /// As [`HttpConnection::send`].
+    pub fn send_listening(&mut self, bytes: &[u8]) -> Result<usize, HttpError> {
+        Ok(self.wire.send_listening(bytes)?)
+    }
+
+    /// Takes what was read ahead: for a tunnel, in which there are no messages any more.
+    #[must_use]
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        let unread = self.wire.unread().to_vec();
+        self.wire.used(unread.len());
+        unread
     }
 
     /// Sends a head, or a whole small message, whose parts leave in one write.

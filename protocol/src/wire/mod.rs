@@ -10,6 +10,7 @@
 mod error;
 mod pace;
 mod writing;
+mod listening;
 mod carry;
 mod vanished;
 mod readiness;
