@@ -42,6 +42,12 @@ impl Pool {
         found.ok_or_else(|| Unacceptable::NoSuchServer(id.to_owned()))
     }
 
+    /// All servers, in no particular order.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        self.locked.look(|inner| inner.members.values().map(Arc::clone).collect())
+    }
+
     /// Drains a server, takes it into maintenance, or has it back.
     ///
     /// # Errors

@@ -76,12 +76,15 @@ impl Server {
     /// # Errors
     /// If the server does not accept a connection in time.
     pub fn connection(&self, within: Duration) -> Result<Connection, WireError> {
+        self.kept_connection().map_or_else(|| self.fresh_connection(within), Ok)
+    }
+
+    /// A connection to the server that was kept, if there is one that is still quiet.
+    pub fn kept_connection(&self) -> Option<Connection> {
         loop {
-            let kept = self.kept.lock().as_mut().and_then(Vec::pop);
-            match kept {
-                Some(connection) if connection.pending() == Pending::Nothing => return Ok(connection),
-                Some(_) => {}
-                None => return self.fresh_connection(within),
+            let kept = self.kept.lock().as_mut().and_then(Vec::pop)?;
+            if kept.pending() == Pending::Nothing {
+                return Some(kept);
             }
         }
     }

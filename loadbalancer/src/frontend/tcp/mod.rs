@@ -20,14 +20,11 @@ pub mod side;
 
 pub use self::{
     flags::TcpFlags,
-    pump::{Flow, Over},
+    pump::{Flow, Over, pump},
     side::Side,
 };
 
-use self::{
-    proxy_protocol::{Ends, Read, Version},
-    pump::pump,
-};
+use self::proxy_protocol::{Ends, Read, Version};
 use crate::{
     dispatch::{
         retry::{Lost, MAX_ATTEMPTS},

@@ -1,0 +1,396 @@
+//! One request: read it, take a server, send it, pass the answer back. If the server is lost, decide whether another one may
+//! have the request, or the rest of the answer.
+//!
+//! | lost when                                | GET, HEAD, OPTIONS, TRACE, PUT, DELETE      | POST, PATCH and others                      |
+//! |------------------------------------------|---------------------------------------------|---------------------------------------------|
+//! | before anything was sent                 | another server                              | another server                              |
+//! | before the client has any of the answer  | another server, if the body is still here   | 502, not definite, unless idempotency is promised |
+//! | in the middle of the answer              | the rest from another, by `Range`, or a cut | a cut                                       |
+//! | it answered 503                          | another server                              | passed on                                   |
+//!
+//! Source: RFC 9110 §9.2.2 (idempotent methods).
+
+use super::{
+    Http, Then,
+    attempt::{Attempt, attempt},
+    download::Download,
+    fields::{Arrival, Underscores},
+    page::Refusal,
+    sticky,
+    trouble::{How, Trouble},
+    upload::Upload,
+    watch,
+};
+use crate::{
+    dispatch::{
+        budget::Account,
+        key::HashKey,
+        retry::{Lost, MAX_ATTEMPTS},
+        tell_choice,
+    },
+    event::{Event, micros},
+    policy::ServerKey,
+    pool::{Found, Refused, Taking, Wanted},
+};
+use protocol::{
+    deadline::Deadline,
+    http::{Framing, HttpConnection, HttpError, Method, Request, Status, encode::push_answer, limits::MAX_UNWANTED},
+    limits::CLIENT_PATIENCE,
+    listener::Visit,
+    message::ErrorCode,
+};
+use socket2::SockRef;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How long a request pauses before a server that lost it is tried again, because there is no other.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A request in hand.
+pub(super) struct Exchange<'a> {
+    pub(super) http: &'a Http,
+    pub(super) visit: &'a Visit,
+    pub(super) request: &'a Request,
+    pub(super) client: &'a mut HttpConnection,
+    pub(super) arrival: Arrival,
+    pub(super) since: Instant,
+    pub(super) deadline: Deadline,
+    pub(super) upload: Upload,
+    pub(super) download: Download,
+    wanted: Wanted,
+    tried: Vec<ServerKey>,
+    attempts: u32,
+    /// Who had the request last.
+    server: String,
+    /// Whether a server may have carried it out.
+    doubt: bool,
+}
+
+/// What became of a request.
+enum Outcome {
+    /// The client has its answer.
+    Answered,
+    /// Its connection is a tunnel no more.
+    Tunnelled,
+    /// The client must be told.
+    Refused(Refusal),
+    /// The client's request is at fault, so that nobody knows where the next one begins.
+    Unbelieved(HttpError),
+    /// The client is gone.
+    ClientGone(String),
+    /// The client has a part of its answer, and gets no more.
+    Cut(String),
+}
+
+impl<'a> Exchange<'a> {
+    /// A request that was received from this client.
+    pub(super) fn new(http: &'a Http, visit: &'a Visit, request: &'a Request, client: &'a mut HttpConnection) -> Self {
+        let peer = client.peer();
+        let local = visit.stream().local_addr().unwrap_or(peer);
+        let trusted = http.flags.http_trust.iter().any(|network| network.contains(peer.ip()));
+        let arrival = Arrival { peer, local, trusted, id: http.ids.next() };
+        Self {
+            http,
+            visit,
+            request,
+            client,
+            arrival,
+            since: Instant::now(),
+            deadline: Deadline::after(http.request_timeout),
+            upload: Upload::new(request, http.flags.http_max_body),
+            download: Download::default(),
+            wanted: http.wanted(request, &arrival),
+            tried: Vec::new(),
+            attempts: 0,
+            server: String::new(),
+            doubt: false,
+        }
+    }
+
+    /// Answers it. Returns what becomes of the client's connection.
+    pub(super) fn run(mut self) -> Then {
+        let totals = self.http.pool.totals();
+        totals.requests.add_one();
+        let _in_hand = totals.in_hand.enter();
+        let (request, client) = (self.arrival.id, self.arrival.peer.ip().to_string());
+        let text = || format!("{} {}", self.request.method, self.request.target.path_and_query());
+        self.http.events.step(|| Event::RequestReceived { request, client, text: text() });
+        let outcome = self.carry_out();
+        totals.bytes_in.add(self.upload.bytes());
+        self.end(outcome)
+    }
+
+    /// Tries servers until one has answered, or the rules or the deadline say that it is over.
+    fn carry_out(&mut self) -> Outcome {
+        if let Err(refusal) = self.check() {
+            return Outcome::Refused(refusal);
+        }
+        if let Err(error) = self.upload.read_ahead(self.client) {
+            return self.unbelieved(error);
+        }
+        let mut account = self.http.budget.open();
+        loop {
+            let found = match self.take() {
+                Ok(found) => found,
+                Err(Refused::Withdrawn) => return Outcome::ClientGone("it is gone".to_owned()),
+                Err(refused) => return self.no_server(refused),
+            };
+            match attempt(self, found.lease) {
+                Attempt::Answered => return Outcome::Answered,
+                Attempt::Tunnelled => return Outcome::Tunnelled,
+                Attempt::Busy(why) => {
+                    let _in_time = self.goes_on(&mut account, None, &why, true);
+                }
+                Attempt::Trouble(Trouble::Client(why)) => return Outcome::ClientGone(why),
+                Attempt::Trouble(Trouble::Request(error)) => return self.unbelieved(error),
+                Attempt::Trouble(Trouble::Server { lost, why, how }) => {
+                    let lost = if self.download.has_begun() { Lost::Partly } else { lost };
+                    let again = self.may_follow(lost);
+                    if !self.goes_on(&mut account, Some(lost), &why, again) {
+                        return self.given_up(lost, &why, how);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is refused before any server is asked.
+    fn check(&self) -> Result<(), Refusal> {
+        let (request, flags) = (self.request, &self.http.flags);
+        if request.method == Method::Connect {
+            return Err(Refusal::definite(Status::NOT_IMPLEMENTED, "This is no proxy for CONNECT."));
+        }
+        let served = flags.http_host.is_empty()
+            || request.host.as_ref().is_some_and(|host| {
+                flags
+                    .http_host
+                    .iter()
+                    .any(|own| own.host == host.host && own.port.is_none_or(|port| Some(port) == host.port))
+            });
+        if !served {
+            return Err(Refusal::definite(Status::MISDIRECTED_REQUEST, "This host is not served here."));
+        }
+        if flags.http_underscores == Underscores::Refuse && request.headers.iter().any(|(name, _)| name.contains('_')) {
+            let message = "A field has '_' in its name, which some servers take for '-'.";
+            return Err(Refusal::definite(Status::BAD_REQUEST, message));
+        }
+        Ok(())
+    }
+
+    /// Takes a server, waiting for one with an eye on the client, and tells why this one.
+    fn take(&mut self) -> Result<Found, Refused> {
+        let (http, id) = (self.http, self.arrival.id);
+        let found = match http.pool.take(&self.wanted)? {
+            Taking::Server(found) => found,
+            Taking::Turn(turn) => {
+                http.events.step(|| Event::RequestWaits { request: id, ahead: turn.ahead() });
+                let deadline = Deadline::after(http.queue_timeout).min(self.deadline);
+                turn.wait(deadline, || !watch::is_gone(self.client, self.request))?
+            }
+        };
+        self.attempts += 1;
+        tell_choice(&http.pool, &http.events, id, self.attempts, &found, false);
+        let server = found.lease.server();
+        if !self.server.is_empty() {
+            let totals = http.pool.totals();
+            if self.server == server.id { &totals.retries } else { &totals.redispatches }.add_one();
+        }
+        self.server.clone_from(&server.id);
+        self.tried.push(server.key);
+        Ok(found)
+    }
+
+    // ------------------------------------------------------------------------------------------- trying again
+
+    /// Whether the request may be done twice, and all of it is still here.
+    pub(super) fn may_repeat(&self) -> bool {
+        let promised = self.http.flags.http_idempotency_key && self.request.headers.contains("idempotency-key");
+        (self.request.method.is_idempotent() || promised) && self.upload.is_repeatable()
+    }
+
+    /// Whether a server that only says that it is busy can be left for another one.
+    pub(super) fn has_another_try(&self) -> bool {
+        let untried = self.http.pool.servers().iter().any(|server| !self.tried.contains(&server.key));
+        self.may_repeat() && untried && self.attempts < MAX_ATTEMPTS && !self.deadline.has_passed()
+    }
+
+    /// Whether, after such a loss, another server may have the request or the rest of the answer.
+    fn may_follow(&self, lost: Lost) -> bool {
+        match lost {
+            Lost::BeforeSent => self.upload.is_repeatable(),
+            Lost::Unanswered => self.may_repeat(),
+            Lost::Partly => self.download.resume().is_some() && self.may_repeat(),
+        }
+    }
+
+    /// Tells that a server was lost; whether another one is tried.
+    fn goes_on(&mut self, account: &mut Account<'_>, lost: Option<Lost>, why: &str, again: bool) -> bool {
+        if lost == Some(Lost::Partly) {
+            self.deadline = self.deadline.max(Deadline::after(CLIENT_PATIENCE));
+        }
+        let in_time = self.attempts < MAX_ATTEMPTS && !self.deadline.has_passed();
+        let again = again && in_time && account.may_retry();
+        let (request, server) = (self.arrival.id, self.server.clone());
+        self.http.events.emit(|| Event::AttemptFailed { request, server, why: why.to_owned(), again, lost });
+        self.doubt |= lost.is_some_and(|lost| lost != Lost::BeforeSent) && !self.request.method.is_idempotent();
+        if again {
+            self.wanted.avoid.clone_from(&self.tried);
+            let others = self.http.pool.servers().iter().any(|server| !self.tried.contains(&server.key));
+            if !others {
+                std::thread::park_timeout(PAUSE * self.attempts);
+            }
+        }
+        again
+    }
+
+    // -------------------------------------------------------------------------------------------------- the end
+
+    fn unbelieved(&self, error: HttpError) -> Outcome {
+        if self.download.has_begun() {
+            return Outcome::Cut(error.sentence());
+        }
+        match error.status() {
+            Some(_) => Outcome::Unbelieved(error),
+            None => Outcome::ClientGone(error.sentence()),
+        }
+    }
+
+    fn no_server(&self, refused: Refused) -> Outcome {
+        let failure = refused.failure();
+        if self.download.has_begun() {
+            return Outcome::Cut(failure.message);
+        }
+        let refusal = Refusal::definite(Status::SERVICE_UNAVAILABLE, failure.message).come_again();
+        let refusal = Refusal { code: failure.code, ..refusal };
+        Outcome::Refused(if self.doubt { refusal.in_doubt() } else { refusal })
+    }
+
+    fn given_up(&self, lost: Lost, why: &str, how: How) -> Outcome {
+        if lost == Lost::Partly {
+            return Outcome::Cut(why.to_owned());
+        }
+        let status = if how == How::Late { Status::GATEWAY_TIMEOUT } else { Status::BAD_GATEWAY };
+        if !self.doubt {
+            return Outcome::Refused(Refusal::definite(status, "No server could answer."));
+        }
+        let message = "The server was lost before it answered; the request may have been carried out.";
+        Outcome::Refused(Refusal::definite(status, message).in_doubt())
+    }
+
+    /// Whether the client's connection could be kept behind an answer that is given now.
+    pub(super) fn may_keep(&mut self) -> bool {
+        self.request.keep_alive && !self.visit.draining() && !self.upload.is_stuck(self.client, MAX_UNWANTED)
+    }
+
+    /// Counts and tells how it ended, and tells the client what it does not know yet.
+    fn end(mut self, outcome: Outcome) -> Then {
+        let (totals, events, request) = (self.http.pool.totals(), &self.http.events, self.arrival.id);
+        match outcome {
+            Outcome::Answered => {
+                totals.answered.add_one();
+                totals.bytes_out.add(self.download.passed);
+                totals.times.add(self.since.elapsed());
+                let complete = self.download.status.is_some_and(|status| status.code() < 400);
+                let (server, took_us) = (self.server, micros(self.since.elapsed()));
+                events.step(|| Event::ResponseSent { request, server, took_us, complete });
+                next(self.client, self.download.keep)
+            }
+            Outcome::Tunnelled => {
+                totals.answered.add_one();
+                Then::Drop
+            }
+            Outcome::Refused(refusal) => {
+                self.tell(&refusal);
+                let keep = self.may_keep();
+                self.refuse(&refusal, keep)
+            }
+            Outcome::Unbelieved(error) => {
+                totals.malformed.add_one();
+                let status = error.status().unwrap_or(Status::BAD_REQUEST);
+                let refusal = Refusal::definite(status, error.sentence());
+                self.tell(&refusal);
+                self.refuse(&refusal, false)
+            }
+            Outcome::ClientGone(why) => {
+                totals.cancelled.add_one();
+                events.step(|| Event::RequestAbandoned { request, why });
+                Then::Drop
+            }
+            Outcome::Cut(why) => {
+                let message = format!("The server was lost in the middle of its answer, which is cut: {why}");
+                let code = ErrorCode::Unavailable;
+                totals.failed.add_one();
+                events.emit(|| Event::RequestFailed { request, code, definite: false, message });
+                self.cut()
+            }
+        }
+    }
+
+    fn tell(&self, refusal: &Refusal) {
+        let totals = self.http.pool.totals();
+        if refusal.definite { &totals.failed } else { &totals.in_doubt }.add_one();
+        let Refusal { code, definite, message, .. } = refusal.clone();
+        let request = self.arrival.id;
+        self.http.events.emit(|| Event::RequestFailed { request, code, definite, message });
+    }
+
+    fn refuse(self, refusal: &Refusal, keep: bool) -> Then {
+        let sent = send_refusal(self.client, refusal, Some((self.request, self.arrival.id)), keep);
+        if sent { next(self.client, keep) } else { Then::Drop }
+    }
+
+    /// Ends the connection so that nobody takes what came for the whole. Where the end of the connection would be the end of
+    /// the answer, it is reset.
+    fn cut(self) -> Then {
+        if self.download.framing() == Framing::UntilClose {
+            let _gone_already = SockRef::from(&**self.client.wire().stream()).set_linger(Some(Duration::ZERO));
+        }
+        Then::Drop
+    }
+}
+
+/// What becomes of a connection behind an answer: what is left of the request's body is read and dropped, if it is little.
+fn next(client: &mut HttpConnection, keep: bool) -> Then {
+    if keep && client.skip_body(MAX_UNWANTED) { Then::Keep } else { Then::Close }
+}
+
+/// Tells the client that its request failed, if it is there. Says whether it was told.
+pub(super) fn send_refusal(
+    client: &mut HttpConnection,
+    refusal: &Refusal,
+    request: Option<(&Request, protocol::id::RequestId)>,
+    keep: bool,
+) -> bool {
+    let (content_type, body) = refusal.page(request.map(|(request, _)| request), request.map(|(_, id)| id));
+    let mut headers = protocol::http::Headers::new();
+    let mut add = |name: &str, value: &str| drop(headers.push(name, value));
+    add("Content-Type", content_type);
+    add("Cache-Control", "no-store");
+    if let Some((_, id)) = request {
+        add("X-Request-Id", &id.to_string());
+    }
+    if let Some(seconds) = refusal.retry_after {
+        add("Retry-After", &seconds.to_string());
+    }
+    let old = request.is_some_and(|(request, _)| request.version == protocol::http::Version::Http10);
+    let connection = if !keep { Some("close") } else { old.then_some("keep-alive") };
+    let mut head = Vec::new();
+    push_answer(&mut head, refusal.status, &headers, Framing::Length(body.len() as u64), connection);
+    let silent = request.is_some_and(|(request, _)| request.method == Method::Head);
+    client.send(&[&head, if silent { &[] } else { &body }]).is_ok()
+}
+
+impl Http {
+    /// What this request wants of its server.
+    fn wanted(&self, request: &Request, arrival: &Arrival) -> Wanted {
+        let client = xxh3_64(arrival.peer.ip().to_string().as_bytes());
+        let key = match self.hash_key {
+            HashKey::Client => client,
+            HashKey::Text => xxh3_64(request.target.path_and_query().as_bytes()),
+            HashKey::Request => xxh3_64(&arrival.id.to_bytes()),
+        };
+        let stuck = self.flags.http_sticky.as_ref().and_then(|name| sticky::cookie(request, name));
+        let avoid = stuck.map_or_else(Vec::new, |cookie| sticky::others(&self.pool, cookie));
+        Wanted { client, key, avoid, ..Wanted::default() }
+    }
+}

@@ -1,0 +1,185 @@
+//! The fields of a head on their way through: what is left out, and what is added. Pure.
+//!
+//! **The problem.** Some fields are for the next hop only (`Connection`, `Keep-Alive`, `TE` …). A proxy that passes them on
+//! lets a client speak to the server about a connection that is not the client's: keep it, end it, switch its protocol.
+//! Others tell who the client is; a server that believes them must know that we wrote them.
+//!
+//! **The idea.** Hop-by-hop fields, and those that `Connection` names, end here. What says where a message ends is written
+//! anew by [`protocol::http::encode`]. Who the client is is said by us; what the client itself says about that is left
+//! out, unless it is a proxy that we were told to trust.
+//!
+//! ```text
+//! GET /a HTTP/1.1                          GET /a HTTP/1.1
+//! Host: shop.example                       Host: shop.example
+//! Connection: keep-alive, X-Secret    →    X-Forwarded-For: 192.0.2.7
+//! X-Secret: 1                              X-Forwarded-Proto: http
+//! X-Forwarded-For: 127.0.0.1               X-Forwarded-Host: shop.example
+//!                                          Forwarded: for=192.0.2.7;host=shop.example;proto=http
+//!                                          Via: 1.1 loadbalancer
+//!                                          X-Request-Id: 0006b1d5c1f0a2b3-0000000000000001
+//! ```
+//!
+//! `X_Forwarded_For` is a name of its own for us, and the same as `X-Forwarded-For` for a server that makes variables of
+//! fields (CGI, WSGI, PHP). So names with `_` are left out, as nginx does.
+//!
+//! **When it is wrong.** `Connection: Authorization` has a field removed that the server needed. The RFC wants it so, and
+//! harms only who asks for it; but what we add is added behind that, and cannot be removed.
+//!
+//! Sources: RFC 9110 §7.6 (Connection, Via), RFC 7239 (Forwarded); N. Davison, *Abusing HTTP hop-by-hop request headers*
+//! (2019).
+
+use protocol::{
+    http::{Answer, Headers, Request, Version},
+    id::RequestId,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// How this program is called in `Via`.
+const PSEUDONYM: &str = "loadbalancer";
+
+/// Fields that are about one connection, beside those that `Connection` names.
+const HOP_BY_HOP: [&str; 8] =
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "content-length", "expect"];
+
+/// Fields that say who the client is. Who is not trusted does not say it.
+const IDENTITY: [&str; 6] =
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-real-ip", "x-forwarded-port"];
+
+/// Fields that ask for a part of something, or for something only if it has (not) changed.
+const CONDITIONS: [&str; 6] =
+    ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+
+/// What becomes of fields with `_` in their name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Underscores {
+    /// They are left out
+    #[default]
+    Drop,
+    /// The request is refused
+    Refuse,
+    /// They are passed on
+    Pass,
+}
+
+/// How a request reached us.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// Where.
+    pub local: SocketAddr,
+    /// Whether the peer is believed what it says of its clients.
+    pub trusted: bool,
+    /// The name of the request.
+    pub id: RequestId,
+}
+
+/// The fields of a request as the server gets them, and the value of `Connection`, if it needs one.
+#[must_use]
+pub fn to_server(request: &Request, arrival: &Arrival, underscores: Underscores) -> (Headers, Option<&'static str>) {
+    let mut headers = Headers::new();
+    let host = request.host.as_ref().map_or_else(|| arrival.local.to_string(), ToString::to_string);
+    add(&mut headers, "Host", &host);
+    let left_out = |name: &str| {
+        is_one_of(name, &HOP_BY_HOP)
+            || is_one_of(name, &["host", "x-request-id"])
+            || (!arrival.trusted && is_one_of(name, &IDENTITY))
+            || (underscores == Underscores::Drop && name.contains('_'))
+            || request.headers.lists("connection", name)
+    };
+    for (name, value) in request.headers.iter().filter(|(name, _)| !left_out(name)) {
+        add(&mut headers, name, value);
+    }
+    add_identity(&mut headers, arrival, &host);
+    via(&mut headers, request.version);
+    add(&mut headers, "X-Request-Id", arrival.id.to_string());
+    let mut connection = None;
+    if wants_websocket(request) {
+        add(&mut headers, "Upgrade", "websocket");
+        connection = Some("Upgrade");
+    } else if request.headers.lists("te", "trailers") {
+        add(&mut headers, "TE", "trailers");
+        connection = Some("TE");
+    }
+    if request.expects_continue {
+        add(&mut headers, "Expect", "100-continue");
+    }
+    (headers, connection)
+}
+
+/// The fields of a request for the rest of a download: nothing else may be asked with it.
+pub fn ask_for_rest(headers: &mut Headers, range: &str, etag: &str) {
+    for name in CONDITIONS {
+        headers.remove(name);
+    }
+    add(headers, "Range", range);
+    add(headers, "If-Range", etag);
+}
+
+/// The fields of an answer as the client gets them.
+#[must_use]
+pub fn to_client(answer: &Answer, id: RequestId) -> Headers {
+    let mut headers = Headers::new();
+    let left_out = |name: &str| {
+        is_one_of(name, &HOP_BY_HOP)
+            || name.eq_ignore_ascii_case("x-request-id")
+            || answer.headers.lists("connection", name)
+    };
+    for (name, value) in answer.headers.iter().filter(|(name, _)| !left_out(name)) {
+        add(&mut headers, name, value);
+    }
+    via(&mut headers, answer.version);
+    add(&mut headers, "X-Request-Id", id.to_string());
+    headers
+}
+
+/// Whether the request asks to speak WebSocket from here on. No other protocol is switched to: `h2c`, for one, would carry
+/// requests past us.
+#[must_use]
+pub fn wants_websocket(request: &Request) -> bool {
+    request.version == Version::Http11
+        && request.framing.is_empty()
+        && request.headers.lists("connection", "upgrade")
+        && request.headers.lists("upgrade", "websocket")
+}
+
+fn add_identity(headers: &mut Headers, arrival: &Arrival, host: &str) {
+    let ip = arrival.peer.ip().to_canonical();
+    let so_far = list(headers, "x-forwarded-for");
+    headers.remove("x-forwarded-for");
+    add(headers, "X-Forwarded-For", so_far.map_or_else(|| ip.to_string(), |others| format!("{others}, {ip}")));
+    if !headers.contains("x-forwarded-proto") {
+        add(headers, "X-Forwarded-Proto", "http");
+    }
+    if !headers.contains("x-forwarded-host") {
+        add(headers, "X-Forwarded-Host", host);
+    }
+    let node = match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    };
+    // A host with a port has a colon, and an IPv6 one has brackets: then it is a quoted text (RFC 7239 §4).
+    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    let host = if plain { host.to_owned() } else { format!("\"{host}\"") };
+    add(headers, "Forwarded", format!("for={node};host={host};proto=http"));
+}
+
+fn via(headers: &mut Headers, version: Version) {
+    let version = if version == Version::Http11 { "1.1" } else { "1.0" };
+    add(headers, "Via", format!("{version} {PSEUDONYM}"));
+}
+
+/// The members of a list in one line, if there is any.
+fn list(headers: &Headers, name: &str) -> Option<String> {
+    let members: Vec<_> = headers.list(name).map(String::from_utf8_lossy).collect();
+    (!members.is_empty()).then(|| members.join(", "))
+}
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// Adds a field. What was received is valid, and what is ours too; anything else is left out.
+fn add(headers: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
+    let _never_invalid = headers.push(name, value);
+}
