@@ -264,7 +264,7 @@ pub struct Identity {
     pub id: String,
     /// Drawn at random when the process started: another number under the same id is another process.
     pub incarnation: u64,
-    /// What it serves: `lab` for files and SQL.
+    /// What it serves: `lab` for files and SQL, or another name, such as `echo` or `http`.
     pub service: String,
     /// Where it serves.
     pub address: std::net::SocketAddr,

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// What each request costs, in seconds, fractions allowed: less is stronger
     #[arg(value_parser = parse_processing_time, allow_negative_numbers = true)]
     processing_time: f64,
-    /// What it serves. Files and SQL need the database; the echo needs nothing
+    /// What it serves. The echo needs neither files nor a database
     #[arg(long, value_enum, value_name = "SERVICE", default_value_t)]
     service: ServiceName,
     #[command(flatten)]

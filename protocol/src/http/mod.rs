@@ -101,7 +101,7 @@ pub mod client;
 pub use answer::Answer;
 pub use authority::Authority;
 pub use connection::HttpConnection;
-pub use date::http_date;
+pub use date::{http_date, read_http_date};
 pub use decoder::Decoder;
 pub use error::HttpError;
 pub use framing::{Framing, Version};

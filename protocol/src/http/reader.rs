@@ -11,7 +11,8 @@ use crate::{
 use serde::de::DeserializeOwned;
 use std::{
     io::{self, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -69,6 +70,13 @@ impl<'a> BodyReader<'a> {
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.connection.peer()
+    }
+
+    /// The socket below, to look whether the sender is still there while the answer is being made. What follows the body
+    /// may have been read from it already.
+    #[must_use]
+    pub fn stream(&self) -> &Arc<TcpStream> {
+        self.connection.wire.stream()
     }
 
     /// Whether all of it has been read.

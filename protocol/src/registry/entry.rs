@@ -22,7 +22,7 @@ pub struct Entry {
     pub id: String,
     /// Where it serves.
     pub address: SocketAddr,
-    /// What it serves; `lab` for the lab protocol.
+    /// What it serves; `lab` for the lab protocol, else the name of another service, such as `echo` or `http`.
     pub service: String,
     /// How long it takes for a request, in seconds, 0 to 3600; less is stronger.
     pub processing_time: f64,

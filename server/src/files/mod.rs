@@ -27,7 +27,7 @@ use protocol::{
 };
 use std::{
     fs::{File, Metadata},
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::PathBuf,
     time::SystemTime,
 };
@@ -114,7 +114,7 @@ impl FileRoom {
             return Err(FileError::Refused { name: plain(name), why: "it is not a regular file" });
         }
         let seen = Seen::of(&metadata);
-        Ok(OpenFile { file, name: name.to_owned(), seen })
+        Ok(OpenFile { file, name: name.to_owned(), seen, metadata })
     }
 }
 
@@ -124,6 +124,7 @@ pub struct OpenFile {
     file: File,
     name: String,
     seen: Seen,
+    metadata: Metadata,
 }
 
 /// What is compared at the end with the beginning.
@@ -144,6 +145,21 @@ impl OpenFile {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.seen.size
+    }
+
+    /// What the system said about it when it was opened.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Goes on reading at this byte.
+    ///
+    /// # Errors
+    /// If the system cannot.
+    pub fn go_to(&mut self, offset: u64) -> Result<(), FileError> {
+        let went = self.file.seek(SeekFrom::Start(offset));
+        went.map(drop).map_err(|source| unreadable(&self.name, source))
     }
 
     /// Fills `block` with the file's next bytes.

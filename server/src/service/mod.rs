@@ -8,20 +8,23 @@
 //! |---|---|---|---|
 //! | `lab` | [`lab`] | a request for a file or the result of a statement | files, database |
 //! | `echo` | [`echo`] | a connection | nothing |
+//! | `http` | [`http`] | a request | files, database |
 //!
 //! **A new service** is a folder here, a name in [`ServiceName`], and a line in [`open`].
 
 mod terms;
+mod readiness;
 
 pub(crate) mod lab;
 mod echo;
+mod http;
 
 #[cfg(test)]
 mod fixture;
 
 pub(crate) use terms::Terms;
 
-use self::{echo::Echo, lab::Lab};
+use self::{echo::Echo, http::Http, lab::Lab};
 use crate::{
     Config, StartError,
     sql::{Database, Sqlite},
@@ -37,6 +40,8 @@ pub enum ServiceName {
     Lab,
     /// Exactly the bytes that come, over plain TCP.
     Echo,
+    /// A greeting, files and SQL over HTTP/1.1.
+    Http,
 }
 
 impl ServiceName {
@@ -46,6 +51,7 @@ impl ServiceName {
         match self {
             Self::Lab => protocol::registry::LAB,
             Self::Echo => "echo",
+            Self::Http => "http",
         }
     }
 
@@ -79,6 +85,7 @@ pub(crate) fn open(config: &Config, terms: Terms) -> Result<Arc<dyn Service>, St
     Ok(match config.service {
         ServiceName::Lab => Arc::new(Lab::open(config, terms)?),
         ServiceName::Echo => Arc::new(Echo::new(terms)),
+        ServiceName::Http => Arc::new(Http::open(config, terms)?),
     })
 }
 

@@ -30,14 +30,13 @@
 //! Sources: RFC 862 (the echo protocol); Stevens, *UNIX Network Programming* I, ch. 5 and §16.2 (an echo client that
 //! deadlocks, and the one that does not).
 
-mod readiness;
 mod owed;
 
-use self::{
-    owed::{BLOCK, Owed, Pot},
+use self::owed::{BLOCK, Owed, Pot};
+use super::{
+    Service, Terms,
     readiness::{Ready, wait},
 };
-use super::{Service, Terms};
 use crate::{sql::Interrupt, work::Interest};
 use protocol::{
     deadline::Deadline,

@@ -229,7 +229,7 @@ fn first_byte(timeout_ms: Option<u64>) -> Option<Deadline> {
 }
 
 /// A statement as it is shown.
-fn beginning(sql: &str) -> String {
+pub(super) fn beginning(sql: &str) -> String {
     match sql.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", &sql[..at]),
         None => sql.to_owned(),

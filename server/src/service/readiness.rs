@@ -1,4 +1,4 @@
-//! Waiting for one socket, in both directions at once.
+//! Waiting for one socket: in both directions at once, or for its end alone.
 
 use protocol::deadline::Deadline;
 use std::{io, net::TcpStream};
