@@ -37,8 +37,9 @@ pub enum Fault {
     Policy(Name),
 }
 
-/// Something that goes wrong by chance, and how it is put right again later.
-pub(super) fn mishap(servers: usize, random: &mut fastrand::Rng) -> Vec<(Duration, Event)> {
+/// Something that goes wrong by chance, and how it is put right again later. `home` is the policy of the scenario: others
+/// choose for a moment only, or a day under one policy would soon be a day under any.
+pub(super) fn mishap(servers: usize, home: Name, random: &mut fastrand::Rng) -> Vec<(Duration, Event)> {
     let server = random.usize(..servers);
     let now = Duration::ZERO;
     let later = Duration::from_millis(random.u64(50..6_000));
@@ -56,7 +57,8 @@ pub(super) fn mishap(servers: usize, random: &mut fastrand::Rng) -> Vec<(Duratio
         9 | 10 => vec![(now, Fault::Resize(server, random.u32(1..8)))],
         _ => {
             let all = Name::value_variants();
-            vec![(now, Fault::Policy(all[random.usize(..all.len())]))]
+            let soon = Duration::from_millis(random.u64(20..300));
+            vec![(now, Fault::Policy(all[random.usize(..all.len())])), (soon, Fault::Policy(home))]
         }
     };
     faults.into_iter().map(|(at, fault)| (at, Event::Fault(fault))).collect()

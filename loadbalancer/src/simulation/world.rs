@@ -91,8 +91,8 @@ impl<'a, R: Rules> World<'a, R> {
         for (at, fault) in &self.scenario.faults {
             self.agenda.after(*at, Event::Fault(*fault));
         }
-        if self.scenario.mishaps.is_some() {
-            self.agenda.after(Duration::ZERO, Event::Mishap);
+        if let Some(mean) = self.scenario.mishaps {
+            self.agenda.after(exponential(mean, &mut self.random), Event::Mishap);
         }
     }
 
@@ -151,7 +151,7 @@ impl<'a, R: Rules> World<'a, R> {
 
     fn mishap(&mut self) {
         let Some(mean) = self.scenario.mishaps.filter(|_| !self.evening) else { return };
-        for (at, event) in mishap(self.machines.len(), &mut self.random) {
+        for (at, event) in mishap(self.machines.len(), self.scenario.policy, &mut self.random) {
             self.agenda.after(at, event);
         }
         self.agenda.after(exponential(mean, &mut self.random), Event::Mishap);
