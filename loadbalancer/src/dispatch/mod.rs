@@ -158,7 +158,7 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
         }
         let ended = relay(context, found.lease, request, story, client);
         let id = server.id.clone();
-        let lost = if let Attempt::Lost(lost, _) = &ended { Some(*lost) } else { None };
+        let loss = if let Attempt::Lost(lost, why) = &ended { Some((*lost, why.clone())) } else { None };
         let (failure, again) = match ended {
             Attempt::Answered { bytes, complete } => return Outcome::Answered { server: id, bytes, complete },
             Attempt::Cancelled { surely } => return Outcome::Cancelled { server: Some(id), surely },
@@ -174,8 +174,11 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
         };
         let in_time = story.attempts < MAX_ATTEMPTS && !story.deadline.has_passed();
         let again = again && in_time && account.may_retry();
-        let (message, request_id) = (failure.message.clone(), request.prefix.id);
-        context.events.emit(|| Event::AttemptFailed { request: request_id, server: id, why: message, again, lost });
+        let request_id = request.prefix.id;
+        context.events.emit(|| {
+            let (lost, why) = loss.map_or_else(|| (None, failure.message.clone()), |(lost, why)| (Some(lost), why));
+            Event::AttemptFailed { request: request_id, server: id, why, again, lost }
+        });
         if !again {
             return Outcome::Failed(story.ended(failure, Some(&server)));
         }

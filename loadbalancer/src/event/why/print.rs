@@ -47,9 +47,11 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.who(), self.outcome())?;
         writeln!(f)?;
+        // A request of a tenth of a millisecond has its steps in microseconds.
+        let digits = if self.took_us < 10_000 { 3 } else { 1 };
         for step in &self.steps {
             let (first, rest) = step.says.split_first().map_or(("", &[][..]), |(first, rest)| (&**first, rest));
-            let at = format!("+{:.1} ms", step.after_us as f64 / 1e3);
+            let at = format!("+{:.digits$} ms", step.after_us as f64 / 1e3);
             writeln!(f, "{at:>width$}  {first}", width = INDENT - 2)?;
             rest.iter().try_for_each(|line| writeln!(f, "{:INDENT$}{line}", ""))?;
         }
