@@ -6,3 +6,10 @@
 mod kit;
 
 mod passing;
+mod smuggling;
+mod statuses;
+mod retries;
+mod resuming;
+mod leaving;
+mod upgrading;
+mod sticking;

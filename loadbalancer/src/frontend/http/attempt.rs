@@ -156,7 +156,8 @@ fn next_answer(exchange: &mut Exchange<'_>, runner: &mut Runner, time: Duration)
         Came::Word => {}
         Came::Silence => return Err(Trouble::late()),
         Came::ClientGone => return Err(Trouble::Client("it is gone".to_owned())),
-        Came::Lost(why) => return Err(Trouble::silent(why)),
+        Came::End => return Err(Trouble::silent("it ended the connection")),
+        Came::Broken(why) => return Err(Trouble::silent(why)),
     }
     let read = runner.link.read_answer(&exchange.request.method, Deadline::after(HEADER_TIME));
     let answer = read.map_err(|error| Trouble::unanswered(error.sentence()))?;

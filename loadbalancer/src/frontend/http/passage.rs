@@ -184,8 +184,9 @@ fn read(exchange: &mut Exchange<'_>, runner: &mut Runner, into: &mut [u8]) -> Re
     }
     if !runner.link.has_unread() {
         match watch::for_server(&mut runner.link, exchange.client, exchange.request, gap) {
-            // An end is understood by whoever knows the framing.
-            Came::Word | Came::Lost(_) => {}
+            // An end may be the end of the body: whoever reads on finds out.
+            Came::Word | Came::End => {}
+            Came::Broken(why) => return Err(Trouble::partly(why)),
             Came::Silence => return Err(Trouble::partly(format!("it was silent {}", Phase::Body))),
             Came::ClientGone => return Err(Trouble::Client("it is gone".to_owned())),
         }

@@ -23,8 +23,10 @@ pub(super) enum Came {
     Silence,
     /// The client is gone.
     ClientGone,
-    /// The connection to the server failed, or ended; and whether the server had ended it quietly.
-    Lost(String),
+    /// The server has ended the connection.
+    End,
+    /// The connection to the server failed.
+    Broken(String),
 }
 
 /// Whether nobody wants the answer any more.
@@ -44,10 +46,10 @@ pub(super) fn for_server(
     loop {
         match server.wait(Phase::Answer, Some(until)) {
             Ok(true) => return Came::Word,
-            Ok(false) => return Came::Lost("it ended the connection".to_owned()),
+            Ok(false) => return Came::End,
             Err(HttpError::Wire(WireError::Timeout { .. })) if deadline.has_passed() => return Came::Silence,
             Err(HttpError::Wire(WireError::Timeout { .. })) => {}
-            Err(error) => return Came::Lost(error.sentence()),
+            Err(error) => return Came::Broken(error.sentence()),
         }
         while watching {
             let Ok(ready) = wait_either(server.wire(), client.wire(), deadline) else { break };

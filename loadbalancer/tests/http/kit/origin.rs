@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// A request as it arrived.
@@ -155,8 +156,10 @@ fn serve(stream: TcpStream, shared: Arc<Shared>, script: &dyn Fn(&mut Talk) -> b
     stream.set_read_timeout(Some(SOON * 3)).unwrap();
     let mut talk = Talk { stream, buffer: Vec::new(), heard: Heard::default(), number: 0, shared: Arc::clone(&shared) };
     while talk.next(connection) && script(&mut talk) {}
-    shared.streams.lock().remove(&connection);
-    let _ = talk.stream.shutdown(Shutdown::Both);
+    // A connection that is broken off is not ended before.
+    if shared.streams.lock().remove(&connection).is_some() {
+        let _ = talk.stream.shutdown(Shutdown::Both);
+    }
 }
 
 impl Talk {
@@ -236,6 +239,12 @@ impl Talk {
     /// Says these bytes; whether they could be said.
     pub fn say(&mut self, text: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(text.as_ref()).is_ok()
+    }
+
+    /// Breaks the connection off: it is reset. The script must end then.
+    pub fn break_off(&mut self) {
+        self.shared.streams.lock().remove(&self.heard.connection);
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Waits until the other side ends the connection.
