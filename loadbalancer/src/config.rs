@@ -3,7 +3,7 @@
 use crate::{
     admin::flags::AdminFlags,
     dispatch::{copies::CopyFlags, key::HashKey},
-    frontend::tcp::TcpFlags,
+    frontend::{http::HttpFlags, tcp::TcpFlags},
     health::flags::HealthFlags,
     membership::flags::JoinFlags,
     policy,
@@ -40,6 +40,9 @@ pub struct Config {
     /// Connections of any kind.
     #[command(flatten)]
     pub tcp: TcpFlags,
+    /// HTTP.
+    #[command(flatten)]
+    pub http: HttpFlags,
     /// Copies of requests.
     #[command(flatten)]
     pub copies: CopyFlags,

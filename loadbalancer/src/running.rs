@@ -5,7 +5,10 @@ use crate::{
     config::Config,
     dispatch::{Context, budget::Budget, copies::Copies, losers::Losers},
     event::{Event, Events, audience::Audience, why::Past},
-    frontend::{lab::Lab, tcp},
+    frontend::{
+        lab::Lab,
+        side::{Bound, Side},
+    },
     membership::{
         Members, Membership, file,
         joining::{MAX_JOINED, Registration},
@@ -45,7 +48,8 @@ const END_TIME: Duration = Duration::from_secs(2);
 /// A load balancer that serves clients. It must be [ended](LoadBalancer::end); dropping it ends it at once.
 pub struct LoadBalancer {
     crew: Crew,
-    tcp: Option<tcp::Side>,
+    /// Further frontends.
+    sides: Vec<Side>,
     membership: Following,
     admin: Option<Admin>,
     pool: Arc<Pool>,
@@ -79,11 +83,12 @@ impl LoadBalancer {
         let Audience { events, told, journal, past } = audience;
         config.options.check()?;
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
-        let tcp = config.tcp.bind()?;
+        let further = Bound::all(config)?;
         let (admin, folder) = (config.admin.open()?, run_folder(journal.as_deref(), &registry));
         let settings = pool_settings(config);
         let seed = settings.seed;
-        let tcp = tcp.map(|listener| tcp::Side::start(listener, config, settings.clone(), &events)).transpose()?;
+        let start = |bound: Bound| bound.start(config, settings.clone(), &events);
+        let sides = further.into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let pool = Pool::new(settings, events.clone());
         let copies = Copies::new(&config.copies);
         let losers = if copies.wanted() { Losers::start().context("No thread for copies")? } else { Losers::none() };
@@ -108,22 +113,22 @@ impl LoadBalancer {
         let registry = Registry::new(registry);
         gate.add_own(crew.address());
         let mut pools = Pools::default().with(&[LAB], &pool);
-        if let Some(side) = &tcp {
+        for side in &sides {
             gate.add_own(side.address());
-            pools = pools.with(&tcp::side::SERVICES, side.pool());
-            events.emit(|| Event::FrontendListening { frontend: "tcp".to_owned(), address: side.address() });
+            pools = pools.with(side.services(), side.pool());
+            events.emit(|| Event::FrontendListening { frontend: side.name().to_owned(), address: side.address() });
         }
         let check = config.health.check;
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
         let front =
             |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: config.max_connections };
-        let fronts = iter::once(front("lab", &pool)).chain(tcp.iter().map(|side| front("tcp", side.pool())));
+        let fronts = iter::once(front("lab", &pool)).chain(sides.iter().map(|side| front(side.name(), side.pool())));
         let members = Arc::clone(&membership.members);
         let subject = Subject { fronts: fronts.collect(), members, events: events.clone() };
         let start = |opened| Admin::start(opened, &folder, subject);
         let admin = admin.map(start).transpose()?;
-        Ok(Self { crew, tcp, membership, admin, pool, events, past, told })
+        Ok(Self { crew, sides, membership, admin, pool, events, past, told })
     }
 
     /// Where it listens.
@@ -132,10 +137,10 @@ impl LoadBalancer {
         self.crew.address()
     }
 
-    /// The TCP frontend, if there is one.
+    /// The further frontend of this name (`tcp`, `http`), if there is one.
     #[must_use]
-    pub fn tcp(&self) -> Option<&tcp::Side> {
-        self.tcp.as_ref()
+    pub fn side(&self, name: &str) -> Option<&Side> {
+        self.sides.iter().find(|side| side.name() == name)
     }
 
     /// Where servers may join, if they may.
@@ -171,10 +176,10 @@ impl LoadBalancer {
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, tcp, membership, admin, pool, events, told, .. } = self;
+        let Self { crew, sides, membership, admin, pool, events, told, .. } = self;
         events.emit(|| Event::Stopping);
         admin.iter().for_each(Admin::ending);
-        let crews: Vec<&Crew> = iter::once(&crew).chain(tcp.as_ref().map(tcp::Side::crew)).collect();
+        let crews: Vec<&Crew> = iter::once(&crew).chain(sides.iter().map(Side::crew)).collect();
         crews.iter().for_each(|crew| crew.drain());
         let deadline = Deadline::after(DRAIN_TIME);
         for crew in crews {
@@ -188,7 +193,7 @@ impl LoadBalancer {
         // Last, so that until here the end could be watched.
         drop(admin);
         // With their last owners the events end, and then their listeners.
-        drop((crew, tcp, pool, events));
+        drop((crew, sides, pool, events));
         let _ended = told.recv_timeout(END_TIME);
     }
 }

@@ -10,4 +10,5 @@
 
 pub mod lab;
 pub mod tcp;
+pub mod side;
 pub mod http;

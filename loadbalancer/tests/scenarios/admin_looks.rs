@@ -240,7 +240,7 @@ fn two_frontends_are_two_pools() {
     assert_eq!((&pools[0]["policy"], &pools[1]["policy"]), (&"round-robin".into(), &"round-robin".into()));
     error_of(&lab.admin().get("/servers?pool=udp"), Status::NOT_FOUND);
     let balancer = lab.take_balancer();
-    let mut caller = std::net::TcpStream::connect(balancer.tcp().unwrap().address()).unwrap();
+    let mut caller = std::net::TcpStream::connect(balancer.side("tcp").unwrap().address()).unwrap();
     // The first visitor may be a probe, which says nothing.
     let answered = std::thread::spawn(move || {
         for visitor in server.incoming().flatten() {

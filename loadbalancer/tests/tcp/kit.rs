@@ -132,14 +132,15 @@ impl Lab {
     fn start(flags: &[&str], servers: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = folder.path().join("servers.json");
-        let mut args = vec!["loadbalancer", "--listen", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--no-journal"];
+        let mut args =
+            vec!["loadbalancer", "--listen", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--no-journal", "--no-admin"];
         args.extend(["--registry", registry.to_str().unwrap()]);
         args.extend(flags);
         args.extend(servers.iter().map(String::as_str));
         let config = <Config as clap::Parser>::try_parse_from(args).unwrap();
         let (events, mut heard) = Events::with_listeners(1);
         let balancer = LoadBalancer::start_heard(&config, events).unwrap();
-        let side = balancer.tcp().unwrap();
+        let side = balancer.side("tcp").unwrap();
         let (pool, address) = (Arc::clone(side.pool()), side.address());
         Self { balancer: Some(balancer), pool, address, events: heard.remove(0), _folder: folder }
     }

@@ -1,7 +1,7 @@
 //! The flags of the HTTP frontend.
 
 use super::fields::Underscores;
-use crate::membership::network::Network;
+use crate::membership::{network::Network, plain::Named};
 use clap::Args;
 use protocol::{
     flags::{Listen, parse_listen, parse_timeout},
@@ -15,6 +15,9 @@ pub struct HttpFlags {
     /// Also listen for HTTP/1.1 there, and give each request to one of the servers of service http
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
     pub http: Option<Listen>,
+    /// A server for --http that does not register itself: any program that speaks HTTP/1.1; may be given several times
+    #[arg(long, value_name = "[ID=]HOST:PORT[,weight=N][,capacity=N]", requires = "http")]
+    pub http_server: Vec<Named>,
     /// Serve this host only (a name, perhaps with a port); may be given several times. Requests for others get 421
     #[arg(long, value_name = "HOST", value_parser = parse_host)]
     pub http_host: Vec<Authority>,
@@ -48,6 +51,7 @@ impl Default for HttpFlags {
         let (thirty, sixty) = (Duration::from_secs(30), Duration::from_secs(60));
         Self {
             http: None,
+            http_server: Vec::new(),
             http_host: Vec::new(),
             http_trust: Vec::new(),
             http_sticky: None,

@@ -16,12 +16,10 @@ pub mod flags;
 pub mod proxy_protocol;
 mod pump;
 mod way;
-pub mod side;
 
 pub use self::{
     flags::TcpFlags,
     pump::{Flow, Over, pump},
-    side::Side,
 };
 
 use self::proxy_protocol::{Ends, Read, Version};
