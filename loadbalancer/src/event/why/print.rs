@@ -2,6 +2,7 @@
 
 use super::{
     Account, End, Explanation, Spent,
+    again::Asked,
     words::{ending, moment, text, time},
 };
 use std::fmt::{self, Formatter};
@@ -74,14 +75,12 @@ impl Account {
             Some("") => "A client".to_owned(),
             Some(id) => format!("Client {}", text(id)),
         };
-        let what = match self.text.as_deref() {
-            None => "asked something".to_owned(),
-            Some("ping") => "asked for a pong".to_owned(),
-            Some("a connection") => "asked for a connection".to_owned(),
-            Some(asked) => match asked.strip_prefix("file ") {
-                Some(name) => format!("asked for the file {}", text(name)),
-                None => format!("asked: {}", text(asked)),
-            },
+        let what = match Asked::of(self.text.as_deref()) {
+            Asked::Unknown => "asked something".to_owned(),
+            Asked::Pong => "asked for a pong".to_owned(),
+            Asked::Connection => "asked for a connection".to_owned(),
+            Asked::File(name) => format!("asked for the file {}", text(name)),
+            Asked::Http(asked) | Asked::Statement(asked) => format!("asked: {}", text(asked)),
         };
         format!("{who} {what} ({}).", moment(self.since_us))
     }

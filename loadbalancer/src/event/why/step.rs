@@ -1,12 +1,12 @@
 //! The steps of a request, and what happens to servers, as sentences.
 
 use super::{
+    again::{Asked, what_next},
     rule::{Chosen, because, rule},
     spent::Clock,
     words::{count, ending, list, number, seconds, text, time},
 };
 use crate::{
-    dispatch::retry::{Lost, MAX_ATTEMPTS},
     event::{Considered, Event, SkippedServer},
     policy::UNLIMITED,
     pool::{Admin, Skipped},
@@ -33,13 +33,6 @@ pub(super) struct Scene<'a> {
     pub chosen: &'a [String],
     /// What happened to each server last, and when.
     pub servers: &'a HashMap<String, (u64, Event)>,
-}
-
-impl Scene<'_> {
-    /// Whether it reads a file or asks for a pong, which may be done twice.
-    fn is_harmless(&self) -> bool {
-        self.asked.is_some_and(|asked| asked == "ping" || asked.starts_with("file "))
-    }
 }
 
 /// A step of the request, as a sentence; then what is to be said about it.
@@ -94,41 +87,10 @@ pub(super) fn step(event: &Event, scene: &Scene<'_>) -> Vec<String> {
         Event::RequestAbandoned { why, .. } => format!("The client could not be told any more: {}", ending(why)),
         Event::AttemptFailed { server, why, again, lost, .. } => {
             let said = format!("Server {server} failed it: {}", ending(why));
-            return vec![said, what_next(*again, *lost, scene)];
+            return vec![said, what_next(Asked::of(scene.asked), *again, *lost, scene.clock)];
         }
         other => format!("{other:?}"),
     }]
-}
-
-/// Whether it may be tried again, and why: the table of [`crate::dispatch::retry`] in words.
-fn what_next(again: bool, lost: Option<Lost>, scene: &Scene<'_>) -> String {
-    if scene.clock.running() > 0 && !scene.clock.is_answering() {
-        return "It went on at the other server that had it.".to_owned();
-    }
-    match (again, lost) {
-        (true, None) => "It said so itself, or confirmed that it stopped: another server may have it.",
-        (true, Some(Lost::BeforeSent)) => "It had not got all of the request, so it cannot have acted on it: another server may have it.",
-        (true, Some(Lost::Unanswered)) if scene.is_harmless() => {
-            "The client had nothing of the answer, and reading twice does no harm: another server may have it."
-        }
-        (true, Some(Lost::Unanswered)) => {
-            "It may have carried it out. Its database records outcomes under the request's id, so another server of that \
-             database may have it: what was done is found there, and not done twice."
-        }
-        (true, Some(Lost::Partly)) => "The client has the beginning of the file: another server may go on at that byte.",
-        (false, Some(Lost::Unanswered)) if !scene.is_harmless() => {
-            "It may have carried it out, and is not asked again: its outcome is not recorded, or attempts, time or the \
-             budget for trying again were used up."
-        }
-        (false, Some(Lost::Partly)) if !scene.is_harmless() => {
-            "The client has a part of the rows, and two results are never joined: nobody else may have it."
-        }
-        (false, None) => "What the server said is final, or attempts, time or the budget for trying again were used up.",
-        (false, Some(_)) => {
-            return format!("It was not tried again: its {MAX_ATTEMPTS} attempts, its time, or the budget were used up.");
-        }
-    }
-    .to_owned()
 }
 
 fn choice(event: &Event, scene: &Scene<'_>) -> Vec<String> {

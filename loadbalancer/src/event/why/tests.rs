@@ -213,6 +213,8 @@ fn why_it_may_be_tried_again_or_not() {
         ("SELECT 1", false, Some(Lost::Partly), "two results are never joined"),
         ("file f", true, Some(Lost::Unanswered), "reading twice does no harm"),
         ("file f", true, Some(Lost::Partly), "may go on at that byte"),
+        ("GET /f", true, Some(Lost::Unanswered), "may be made twice"),
+        ("POST /f", false, Some(Lost::Unanswered), "may not be made twice"),
         ("file f", true, None, "said so itself"),
         ("file f", false, Some(Lost::BeforeSent), "were used up"),
         ("file f", false, None, "What the server said is final"),
