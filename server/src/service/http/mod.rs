@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `/home` | GET | who answers, as JSON: what a class asks a thousand times to see where requests go | yes |
 //! | `/heartbeat` | GET | 200 and nothing: alive | no, and answered by a full server, too |
-//! | `/files/NAME` | GET | a file below the files directory; see [`file`] | yes |
+//! | `/files/NAME` | GET | a file below the files directory; see [`mod@file`] | yes |
 //! | `/sql` | POST | the outcome of one statement; see [`sql`] | yes |
 //! | `/request-id` | GET | an id for a statement that shall be carried out once | no |
 //!
