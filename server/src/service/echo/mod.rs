@@ -106,8 +106,11 @@ impl From<Interrupt> for End {
 
 impl Echo {
     pub(super) fn new(terms: Terms) -> Self {
-        let limits = Limits { most_blocks: MOST_OWED / BLOCK, idle: IDLE_TIME, stuck: STUCK_TIME };
-        Self { terms, limits, pot: Pot::new(ALL_OWED / BLOCK) }
+        Self { terms, limits: Self::limits(), pot: Pot::new(ALL_OWED / BLOCK) }
+    }
+
+    fn limits() -> Limits {
+        Limits { most_blocks: MOST_OWED / BLOCK, idle: IDLE_TIME, stuck: STUCK_TIME }
     }
 
     /// Carries a connection to its end.

@@ -56,6 +56,8 @@ pub(super) fn answer(
         Verdict::Go => {
             let wants_part = request.method == Method::Get && validators.allow_part(&request.headers);
             let part = if wants_part { part(&request.headers, file.size()) } else { Part::Whole };
+            // Of a HEAD nothing is sent that the place could end with.
+            let place = Some(place).filter(|_| request.method == Method::Get);
             content(file, name, part, place)?
         }
     };
@@ -77,7 +79,7 @@ fn described(mut response: Response, validators: &Validators) -> Result<Response
     Ok(response)
 }
 
-fn content(mut file: OpenFile, name: String, part: Part, place: Slot) -> Result<Response, Unanswered> {
+fn content(mut file: OpenFile, name: String, part: Part, place: Option<Slot>) -> Result<Response, Unanswered> {
     let (size, media) = (file.size(), media::type_of(&name));
     let (status, bytes, shown) = match part {
         Part::Whole => (Status::OK, 0..size, None),
@@ -107,8 +109,8 @@ fn content(mut file: OpenFile, name: String, part: Part, place: Slot) -> Result<
 
 /// Sends these bytes of the file, which stands at the first of them. The place is given back before the last of them leave:
 /// whoever receives those may ask again at once, and must find the place free.
-fn send(file: &mut OpenFile, bytes: Range<u64>, place: Slot, out: &mut BodyWriter<'_>) -> io::Result<()> {
-    let (mut left, mut place) = (bytes.end - bytes.start, Some(place));
+fn send(file: &mut OpenFile, bytes: Range<u64>, mut place: Option<Slot>, out: &mut BodyWriter<'_>) -> io::Result<()> {
+    let mut left = bytes.end - bytes.start;
     let mut block = vec![0; usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK))];
     while left > 0 {
         let length = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));

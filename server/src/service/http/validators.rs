@@ -268,8 +268,9 @@ mod tests {
         assert!(
             changed(&|| {
                 let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+                let before = file.metadata().unwrap().modified().unwrap();
                 std::io::Write::write_all(&mut &file, b"six").unwrap();
-                file.set_modified(seen).unwrap();
+                file.set_modified(before).unwrap();
             }),
             "in place, with the old time set"
         );
