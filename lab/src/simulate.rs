@@ -58,7 +58,7 @@ pub fn run(simulate: &Simulate) -> anyhow::Result<ExitCode> {
         }
     }
     if good {
-        show!("\nAfter each step all rules held. (Among what happens by chance is that the policy changes.)");
+        show!("\nAfter each step all rules held. (Now and then another policy chose for a moment.)");
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

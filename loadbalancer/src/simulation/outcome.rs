@@ -86,6 +86,10 @@ pub struct Outcome {
     pub refused: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Choices of a server.
+    pub choices: u64,
+    /// Those of them that another policy made than that of the scenario.
+    pub choices_of_others: u64,
     /// Attempts after the first one of a request that are no copies.
     pub retries: u64,
     /// Copies sent.

@@ -135,7 +135,7 @@ impl<R: Rules> World<'_, R> {
         let (wanted, deadline) = (asked.wanted.clone(), asked.since + self.scenario.request_timeout);
         match self.rules.take(&wanted) {
             Taken::Server(decision) => {
-                self.books.given(decision.server);
+                self.chosen(&decision);
                 self.start(request, decision.server, false);
             }
             Taken::QueueFull => self.end(request, End::Refused),
@@ -231,7 +231,7 @@ impl<R: Rules> World<'_, R> {
             if wanted.avoid.contains(&decision.server) {
                 self.books.wrong = Some(format!("{:?} has the request, and is given a copy", decision.server));
             }
-            self.books.given(decision.server);
+            self.chosen(&decision);
             self.start(request, decision.server, true);
         }
     }

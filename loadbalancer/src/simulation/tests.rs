@@ -25,12 +25,17 @@ fn steps() -> u64 {
 fn rough_days(policies: &[Name]) {
     let each = steps() / (Name::value_variants().len() as u64 * DAYS);
     for policy in policies {
+        let (mut choices, mut of_others) = (0, 0);
         for _ in 0..DAYS {
             let seed = fastrand::u64(..1 << 32);
             let outcome = Simulation::new(Scenario::rough(*policy, seed)).run_steps(each);
             assert_eq!(outcome.violation, None, "repeat it: lab simulate --policy {policy} --seed {seed}");
-            assert!(outcome.answered > 0 && outcome.steps >= each, "{policy}, seed {seed}: {outcome:?}");
+            assert!(outcome.answered > 0 && outcome.steps >= each, "{policy}, seed {seed}");
+            choices += outcome.choices;
+            of_others += outcome.choices_of_others;
         }
+        // Days under a policy on which others choose would be days under any.
+        assert!(of_others * 5 < choices, "{policy}: {of_others} of {choices}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     dispatch::{budget::Budget, copies::Copies},
     health::Probes,
     policy::ServerKey,
-    pool::core::{Effects, News},
+    pool::core::{Decision, Effects, News},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -171,13 +171,20 @@ impl<'a, R: Rules> World<'a, R> {
             let server = grant.decision.server;
             let ejected = self.rules.core().look(server).is_some_and(|standing| standing.ejected);
             let waiter = self.books.granted(&grant, ejected);
-            self.books.given(server);
+            self.chosen(&grant.decision);
             match waiter {
                 Some(waiter) => self.start(waiter.request, server, false),
                 // It was given to nobody: that has been written down as wrong.
                 None => self.books.given_back(server),
             }
         }
+    }
+
+    /// A server was chosen.
+    pub(super) fn chosen(&mut self, decision: &Decision) {
+        self.books.given(decision.server);
+        self.outcome.choices += 1;
+        self.outcome.choices_of_others += u64::from(decision.policy != self.scenario.policy);
     }
 
     // ------------------------------------------------------------------------------------ a machine, in truth
