@@ -20,6 +20,7 @@
 //! |----------------|---------------------------------|----------------------------------------|----------------|--------------------------|
 //! | main           | starts, then waits for the end  | the stop signal                        | –              | Ctrl-C                   |
 //! | `client-N`     | one client, all its requests    | `accept`; client; server; its turn     | pool           | drain, or its client     |
+//! | `http-N`       | one HTTP client, all its requests| `accept`; client; server; its turn    | pool           | drain, or its client     |
 //! | `loser-N`      | copies that were not first      | last words; its queue                  | pool           | end of the program       |
 //! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
 //! | `join-N`       | one server that has joined      | `accept`; its next word                | members        | its lease, or stop       |

@@ -7,6 +7,7 @@ mod kit;
 
 mod passing;
 mod smuggling;
+mod drawn;
 mod statuses;
 mod retries;
 mod resuming;

@@ -17,7 +17,7 @@ use super::{
     fields::{Arrival, Underscores},
     page::Refusal,
     sticky,
-    trouble::{How, Trouble},
+    trouble::Trouble,
     upload::Upload,
     watch,
 };
@@ -28,19 +28,20 @@ use crate::{
         retry::{Lost, MAX_ATTEMPTS},
         tell_choice,
     },
-    event::{Event, micros},
+    event::Event,
     policy::ServerKey,
-    pool::{Found, Refused, Taking, Wanted},
+    pool::{Found, Refused, Server, Taking, Wanted},
 };
 use protocol::{
     deadline::Deadline,
-    http::{Framing, HttpConnection, HttpError, Method, Request, Status, encode::push_answer, limits::MAX_UNWANTED},
+    http::{HttpConnection, HttpError, Method, Request, Status},
     limits::CLIENT_PATIENCE,
     listener::Visit,
-    message::ErrorCode,
 };
-use socket2::SockRef;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How long a request pauses before a server that lost it is tried again, because there is no other.
@@ -61,13 +62,13 @@ pub(super) struct Exchange<'a> {
     tried: Vec<ServerKey>,
     attempts: u32,
     /// Who had the request last.
-    server: String,
+    pub(super) server: Option<Arc<Server>>,
     /// Whether a server may have carried it out.
-    doubt: bool,
+    pub(super) doubt: bool,
 }
 
 /// What became of a request.
-enum Outcome {
+pub(super) enum Outcome {
     /// The client has its answer.
     Answered,
     /// Its connection is a tunnel no more.
@@ -102,7 +103,7 @@ impl<'a> Exchange<'a> {
             wanted: http.wanted(request, &arrival),
             tried: Vec::new(),
             attempts: 0,
-            server: String::new(),
+            server: None,
             doubt: false,
         }
     }
@@ -191,11 +192,9 @@ impl<'a> Exchange<'a> {
         self.attempts += 1;
         tell_choice(&http.pool, &http.events, id, self.attempts, &found, false);
         let server = found.lease.server();
-        if !self.server.is_empty() {
-            let totals = http.pool.totals();
-            if self.server == server.id { &totals.retries } else { &totals.redispatches }.add_one();
+        if let Some(before) = self.server.replace(Arc::clone(server)) {
+            http.pool.count_again(&before, server);
         }
-        self.server.clone_from(&server.id);
         self.tried.push(server.key);
         Ok(found)
     }
@@ -230,7 +229,7 @@ impl<'a> Exchange<'a> {
         }
         let in_time = self.attempts < MAX_ATTEMPTS && !self.deadline.has_passed();
         let again = again && in_time && account.may_retry();
-        let (request, server) = (self.arrival.id, self.server.clone());
+        let (request, server) = (self.arrival.id, self.server_id());
         self.http.events.emit(|| Event::AttemptFailed { request, server, why: why.to_owned(), again, lost });
         self.doubt |= lost.is_some_and(|lost| lost != Lost::BeforeSent) && !self.request.method.is_idempotent();
         if again {
@@ -243,141 +242,10 @@ impl<'a> Exchange<'a> {
         again
     }
 
-    // -------------------------------------------------------------------------------------------------- the end
-
-    fn unbelieved(&self, error: HttpError) -> Outcome {
-        if self.download.has_begun() {
-            return Outcome::Cut(error.sentence());
-        }
-        match error.status() {
-            Some(_) => Outcome::Unbelieved(error),
-            None => Outcome::ClientGone(error.sentence()),
-        }
+    /// The id of the server that had it last.
+    pub(super) fn server_id(&self) -> String {
+        self.server.as_ref().map_or_else(String::new, |server| server.id.clone())
     }
-
-    fn no_server(&self, refused: Refused) -> Outcome {
-        let failure = refused.failure();
-        if self.download.has_begun() {
-            return Outcome::Cut(failure.message);
-        }
-        let refusal = Refusal::definite(Status::SERVICE_UNAVAILABLE, failure.message).come_again();
-        let refusal = Refusal { code: failure.code, ..refusal };
-        Outcome::Refused(if self.doubt { refusal.in_doubt() } else { refusal })
-    }
-
-    fn given_up(&self, lost: Lost, why: &str, how: How) -> Outcome {
-        if lost == Lost::Partly {
-            return Outcome::Cut(why.to_owned());
-        }
-        let status = if how == How::Late { Status::GATEWAY_TIMEOUT } else { Status::BAD_GATEWAY };
-        if !self.doubt {
-            return Outcome::Refused(Refusal::definite(status, "No server could answer."));
-        }
-        let message = "The server was lost before it answered; the request may have been carried out.";
-        Outcome::Refused(Refusal::definite(status, message).in_doubt())
-    }
-
-    /// Whether the client's connection could be kept behind an answer that is given now.
-    pub(super) fn may_keep(&mut self) -> bool {
-        self.request.keep_alive && !self.visit.draining() && !self.upload.is_stuck(self.client, MAX_UNWANTED)
-    }
-
-    /// Counts and tells how it ended, and tells the client what it does not know yet.
-    fn end(mut self, outcome: Outcome) -> Then {
-        let (totals, events, request) = (self.http.pool.totals(), &self.http.events, self.arrival.id);
-        match outcome {
-            Outcome::Answered => {
-                totals.answered.add_one();
-                totals.bytes_out.add(self.download.passed);
-                totals.times.add(self.since.elapsed());
-                let complete = self.download.status.is_some_and(|status| status.code() < 400);
-                let (server, took_us) = (self.server, micros(self.since.elapsed()));
-                events.step(|| Event::ResponseSent { request, server, took_us, complete });
-                next(self.client, self.download.keep)
-            }
-            Outcome::Tunnelled => {
-                totals.answered.add_one();
-                Then::Drop
-            }
-            Outcome::Refused(refusal) => {
-                self.tell(&refusal);
-                let keep = self.may_keep();
-                self.refuse(&refusal, keep)
-            }
-            Outcome::Unbelieved(error) => {
-                totals.malformed.add_one();
-                let status = error.status().unwrap_or(Status::BAD_REQUEST);
-                let refusal = Refusal::definite(status, error.sentence());
-                self.tell(&refusal);
-                self.refuse(&refusal, false)
-            }
-            Outcome::ClientGone(why) => {
-                totals.cancelled.add_one();
-                events.step(|| Event::RequestAbandoned { request, why });
-                Then::Drop
-            }
-            Outcome::Cut(why) => {
-                let message = format!("The server was lost in the middle of its answer, which is cut: {why}");
-                let code = ErrorCode::Unavailable;
-                totals.failed.add_one();
-                events.emit(|| Event::RequestFailed { request, code, definite: false, message });
-                self.cut()
-            }
-        }
-    }
-
-    fn tell(&self, refusal: &Refusal) {
-        let totals = self.http.pool.totals();
-        if refusal.definite { &totals.failed } else { &totals.in_doubt }.add_one();
-        let Refusal { code, definite, message, .. } = refusal.clone();
-        let request = self.arrival.id;
-        self.http.events.emit(|| Event::RequestFailed { request, code, definite, message });
-    }
-
-    fn refuse(self, refusal: &Refusal, keep: bool) -> Then {
-        let sent = send_refusal(self.client, refusal, Some((self.request, self.arrival.id)), keep);
-        if sent { next(self.client, keep) } else { Then::Drop }
-    }
-
-    /// Ends the connection so that nobody takes what came for the whole. Where the end of the connection would be the end of
-    /// the answer, it is reset.
-    fn cut(self) -> Then {
-        if self.download.framing() == Framing::UntilClose {
-            let _gone_already = SockRef::from(&**self.client.wire().stream()).set_linger(Some(Duration::ZERO));
-        }
-        Then::Drop
-    }
-}
-
-/// What becomes of a connection behind an answer: what is left of the request's body is read and dropped, if it is little.
-fn next(client: &mut HttpConnection, keep: bool) -> Then {
-    if keep && client.skip_body(MAX_UNWANTED) { Then::Keep } else { Then::Close }
-}
-
-/// Tells the client that its request failed, if it is there. Says whether it was told.
-pub(super) fn send_refusal(
-    client: &mut HttpConnection,
-    refusal: &Refusal,
-    request: Option<(&Request, protocol::id::RequestId)>,
-    keep: bool,
-) -> bool {
-    let (content_type, body) = refusal.page(request.map(|(request, _)| request), request.map(|(_, id)| id));
-    let mut headers = protocol::http::Headers::new();
-    let mut add = |name: &str, value: &str| drop(headers.push(name, value));
-    add("Content-Type", content_type);
-    add("Cache-Control", "no-store");
-    if let Some((_, id)) = request {
-        add("X-Request-Id", &id.to_string());
-    }
-    if let Some(seconds) = refusal.retry_after {
-        add("Retry-After", &seconds.to_string());
-    }
-    let old = request.is_some_and(|(request, _)| request.version == protocol::http::Version::Http10);
-    let connection = if !keep { Some("close") } else { old.then_some("keep-alive") };
-    let mut head = Vec::new();
-    push_answer(&mut head, refusal.status, &headers, Framing::Length(body.len() as u64), connection);
-    let silent = request.is_some_and(|(request, _)| request.method == Method::Head);
-    client.send(&[&head, if silent { &[] } else { &body }]).is_ok()
 }
 
 impl Http {

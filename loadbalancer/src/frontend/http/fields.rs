@@ -183,3 +183,50 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 fn add(headers: &mut Headers, name: &str, value: impl AsRef<[u8]>) {
     let _never_invalid = headers.push(name, value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(head: &str, peer: &str, underscores: Underscores) -> Headers {
+        let head = head.replace('\n', "\r\n") + "\r\n\r\n";
+        let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
+        let (peer, local) = (peer.parse().unwrap(), "[::1]:80".parse().unwrap());
+        let arrival = Arrival { peer, local, trusted: false, id: RequestId { client: 1, sequence: 2 } };
+        to_server(&request, &arrival, underscores).0
+    }
+
+    #[test]
+    fn addresses_with_colons_are_quoted() {
+        let headers = passed("GET / HTTP/1.1\nHost: [::1]:80", "[2001:db8::7]:5", Underscores::Drop);
+        assert_eq!(headers.get("forwarded"), Some("for=\"[2001:db8::7]\";host=\"[::1]:80\";proto=http"));
+        assert_eq!(headers.get("x-forwarded-for"), Some("2001:db8::7"));
+        let mapped = passed("GET / HTTP/1.1\nHost: a", "[::ffff:10.0.0.7]:5", Underscores::Drop);
+        assert_eq!(mapped.get("forwarded"), Some("for=10.0.0.7;host=a;proto=http"));
+    }
+
+    #[test]
+    fn a_request_without_a_host_gets_the_one_it_came_to() {
+        let headers = passed("GET / HTTP/1.0", "10.0.0.7:5", Underscores::Drop);
+        assert_eq!((headers.get("host"), headers.get("via")), (Some("[::1]:80"), Some("1.0 loadbalancer")));
+    }
+
+    #[test]
+    fn who_is_not_trusted_says_nothing_about_itself() {
+        let head = "GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 6.6.6.6\nForwarded: for=6.6.6.6\nX-Real-IP: 6.6.6.6\n\
+                    X_Forwarded_For: 6.6.6.6\nX-Request-Id: mine\nConnection: X-Forwarded-For, Host";
+        let headers = passed(head, "10.0.0.7:5", Underscores::Drop);
+        assert!(!headers.iter().any(|(_, value)| value.windows(7).any(|part| part == b"6.6.6.6")), "{headers:?}");
+        assert_eq!((headers.get("x-forwarded-for"), headers.get("host")), (Some("10.0.0.7"), Some("a")));
+        assert_eq!(headers.get("x-request-id"), Some("0000000000000001-0000000000000002"));
+    }
+
+    #[test]
+    fn the_rest_is_asked_for_and_nothing_else() {
+        let head = "GET / HTTP/1.1\nHost: a\nRange: bytes=0-\nIf-None-Match: \"1\"\nIf-Modified-Since: x\nAccept: b/c";
+        let mut headers = passed(head, "10.0.0.7:5", Underscores::Drop);
+        ask_for_rest(&mut headers, "bytes=5-9", "\"v7\"");
+        let conditions: Vec<_> = CONDITIONS.iter().filter_map(|name| headers.get(name)).collect();
+        assert_eq!((conditions, headers.get("accept")), (vec!["bytes=5-9", "\"v7\""], Some("b/c")));
+    }
+}

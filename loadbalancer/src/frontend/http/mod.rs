@@ -14,7 +14,8 @@
 //! the server's connection is.
 //!
 //! **When it is wrong.** A small body waits here until it is whole, an answer until 256 KiB are there or the server pauses: a
-//! delay of microseconds, but not for whoever streams single bytes in lock-step. A thread per client is right for
+//! delay of microseconds, but not for whoever streams single bytes in lock-step. A server that sends megabytes of its answer
+//! while it is still reading the request (an echo) is not read from meanwhile, and cut off when all buffers are full. A thread per client is right for
 //! thousands of clients, not for a million.
 //!
 //! Sources: RFC 9110, 9111 §5.1, 9112; HAProxy's `mode http`; nginx's `proxy_next_upstream`.
@@ -29,16 +30,14 @@ mod watch;
 mod upload;
 mod download;
 mod exchange;
+mod ending;
 mod attempt;
 mod passage;
 mod tunnel;
 
 pub use self::flags::HttpFlags;
 
-use self::{
-    exchange::{Exchange, send_refusal},
-    page::Refusal,
-};
+use self::{ending::send_refusal, exchange::Exchange, page::Refusal};
 use crate::{
     dispatch::{budget::Budget, key::HashKey},
     event::{Event, Events},

@@ -205,7 +205,8 @@ impl Upload {
 
     fn next_block(&mut self, client: &mut HttpConnection) -> Result<(), Trouble> {
         self.beyond = true;
-        let mut bytes = vec![0; BLOCK];
+        let mut bytes = mem::take(&mut self.block);
+        bytes.resize(BLOCK, 0);
         let n = self.read(client, &mut bytes).map_err(Trouble::request)?;
         bytes.truncate(n);
         self.patience.passed(n);

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -69,6 +69,8 @@ pub struct Origin {
     pub address: SocketAddr,
     shared: Arc<Shared>,
     script: Script,
+    /// The thread that accepts.
+    door: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Answers every request with `hello`.
@@ -89,14 +91,14 @@ impl Origin {
             requests: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
-        let origin = Self { id: id.to_owned(), address, shared, script: Arc::new(script) };
+        let origin = Self { id: id.to_owned(), address, shared, script: Arc::new(script), door: Mutex::default() };
         origin.listen(listener);
         origin
     }
 
     fn listen(&self, listener: TcpListener) {
         let (shared, script) = (Arc::clone(&self.shared), Arc::clone(&self.script));
-        thread::spawn(move || {
+        let door = thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if shared.closed.load(Ordering::SeqCst) {
                     return;
@@ -105,6 +107,7 @@ impl Origin {
                 thread::spawn(move || serve(stream, shared, &*script));
             }
         });
+        *self.door.lock() = Some(door);
     }
 
     /// What it has heard so far.
@@ -126,6 +129,8 @@ impl Origin {
     pub fn kill(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));
+        let door = self.door.lock().take();
+        door.into_iter().for_each(|door| door.join().unwrap());
         self.hang_up();
     }
 
