@@ -112,6 +112,40 @@ fn a_manifest_is_complete_and_its_command_repeats_the_run() {
     assert_eq!(first[0]["answers"], second[0]["answers"]);
 }
 
+/// Tables, raw data and plots of a short run; of the figures only what cannot be otherwise, however busy the machine is.
+#[test]
+fn the_tail_has_its_price_beside_it() {
+    let world = World::new();
+    let only = "round-robin,round-robin + duplicate 2";
+    let args = ["tail", "--rounds", "1", "--duration", "500ms", "--rate", "200", "--time", "2ms", "--only", only];
+    let (output, said) = experiment(&world, &args);
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "tail");
+    let samples = samples(&folder.join("samples.jsonl"));
+    let of = |variant: &str, what: &str| {
+        let sample = samples.iter().find(|sample| sample["variant"] == variant).unwrap();
+        sample[what].as_f64().unwrap()
+    };
+    // Turns are counted over the whole run, answers only after the warm-up.
+    assert!((0.15..0.25).contains(&of("round-robin", "slow_share")), "{said}");
+    assert!(of("round-robin", "copies").abs() < 1e-9, "{said}");
+    assert!((of("round-robin + duplicate 2", "copies") - 1.0).abs() < 0.01, "{said}");
+    // Nobody is faster than his processing time.
+    assert!(samples.iter().all(|sample| sample["latency_us"]["min"].as_f64().unwrap() >= 2_000.0), "{said}");
+
+    let told = fs::read_to_string(folder.join("results.md")).unwrap();
+    assert!(told.contains("| round-robin + duplicate 2 ") && told.contains("copies for 100 requests"), "{told}");
+    let texts = |file: &str| svg_texts(&fs::read_to_string(folder.join(file)).unwrap());
+    let (curves, price) = (texts("tail-curves.svg"), texts("tail-price.svg"));
+    assert!(
+        curves.iter().any(|text| text == "1 % (p99)") && curves.iter().any(|text| text == "round-robin"),
+        "{curves:?}"
+    );
+    assert!(price.iter().any(|text| text == "p99 in ms"), "{price:?}");
+    let simulated = fs::read_to_string(folder.join("simulated.jsonl")).unwrap();
+    assert_eq!(simulated.lines().count(), 2);
+}
+
 /// Figures of a debug build do not belong into the documentation.
 #[test]
 #[cfg(debug_assertions)]

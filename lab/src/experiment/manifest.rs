@@ -82,7 +82,10 @@ fn shown(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Array(all) if all.is_empty() => None,
-        Value::Array(all) => Some(all.iter().filter_map(shown).collect::<Vec<_>>().join(",")),
+        Value::Array(all) => {
+            let list = all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",");
+            Some(if list.contains(' ') { format!("'{list}'") } else { list })
+        }
         other => Some(other.to_string()),
     }
 }
@@ -94,11 +97,11 @@ mod tests {
     #[test]
     fn the_command_names_every_flag_that_has_a_value() {
         let parameters = serde_json::json!({ "requests": 20, "time": "2ms", "only": ["random", "power"], "seed": null,
-                                             "none": [], "absent": null });
+                                             "none": [], "absent": null, "names": ["a b", "c"] });
         let said = command("shares", &parameters, 7);
         let build = if BUILD == "release" { " --release" } else { "" };
         assert!(said.starts_with(&format!("cargo run{build} -- experiment shares ")), "{said}");
-        for flag in [" --requests 20", " --time 2ms", " --only random,power", " --seed 7"] {
+        for flag in [" --requests 20", " --time 2ms", " --only random,power", " --names 'a b,c'", " --seed 7"] {
             assert!(said.contains(flag), "{said}");
         }
         assert!(!said.contains("none") && !said.contains("absent") && said.matches("--seed").count() == 1, "{said}");

@@ -22,7 +22,7 @@
 //! that take turns make that hit all alike, and the spread over rounds shows how much it is. Servers wait instead of
 //! computing, so none of them slows another one down. Loopback loses nothing.
 //!
-//! To add one: a file with its flags and an [`Experiment`], and a line in [`Which`].
+//! To add one: a file with its flags and an [`Experiment`], and a line in `Which`.
 //!
 //! | thread | role | blocks on | what stops it |
 //! |---|---|---|---|
@@ -35,9 +35,12 @@
 mod flags;
 mod manifest;
 pub mod plot;
-mod stand;
 mod run;
+mod stand;
+mod overhead;
+mod gauge;
 mod shares;
+mod tail;
 
 pub use manifest::Manifest;
 pub use run::{Findings, Run};
@@ -63,6 +66,8 @@ pub struct Experiments {
 enum Which {
     /// How requests are shared out by each policy, beside what theory says
     Shares(shares::Shares),
+    /// What users feel of one slow server among five, under each policy and with copies, and what that costs
+    Tail(tail::Tail),
 }
 
 /// What all experiments can be told.
@@ -100,6 +105,7 @@ impl Which {
     fn experiment(&self) -> &dyn Experiment {
         match self {
             Self::Shares(shares) => shares,
+            Self::Tail(tail) => tail,
         }
     }
 }

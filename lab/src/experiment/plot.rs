@@ -111,10 +111,14 @@ fn legend(area: &Area<'_>, names: &[String], at: (i32, i32)) -> anyhow::Result<(
     for (name, n) in names.iter().zip(0..) {
         fill(area, (x, at.1 - 9), (x + 18, at.1 + 9), colour(n))?;
         text(area, name, (x + 26, at.1), USUAL, HPos::Left)?;
-        // The library has no fonts here; a letter is about half as wide as it is high.
-        x += 26 + name.chars().count() as i32 * 11 + 36;
+        x += 26 + letters_wide(name) + 36;
     }
     Ok(())
+}
+
+/// About how wide a text of the usual size is. The library has no fonts here; a letter is about half as wide as high.
+fn letters_wide(text: &str) -> i32 {
+    text.chars().count() as i32 * 11
 }
 
 /// A step of 1, 2 or 5 times a power of ten with which so large a value is reached in at most this many.
@@ -135,6 +139,12 @@ fn number(value: f64) -> String {
     }
 }
 
+/// The same at an axis, where all are round.
+fn axis_number(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +160,6 @@ mod tests {
     #[test]
     fn numbers_have_the_digits_that_matter() {
         assert_eq!([0.0, 0.1234, 1.234, 12.34, 123.4].map(number), ["0", "0.123", "1.23", "12.3", "123"]);
+        assert_eq!([0.0, 0.5, 2.0, 50.0, 100.0].map(axis_number), ["0", "0.5", "2", "50", "100"]);
     }
 }

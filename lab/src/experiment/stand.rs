@@ -5,11 +5,20 @@ use crate::process::{Child, END_TIME, List, READY_TIME, ServerPlan, Site, free_p
 use anyhow::{Context, bail};
 use clap::Parser as _;
 use client::load::{self, plan::Args, report::Report};
-use protocol::{deadline::Deadline, message::ServerStatus, places::Places, stop::Stop};
+use protocol::{
+    deadline::Deadline,
+    http::client::{Ask, ask},
+    message::ServerStatus,
+    places::Places,
+    stop::Stop,
+};
+use serde::Deserialize;
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
 /// How long a load balancer may take until nothing is going on in it any more, when all answers are there.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
+/// How long its administration may take to answer.
+const ADMIN_TIME: Duration = Duration::from_secs(5);
 /// How often we look.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -38,6 +47,23 @@ pub struct Balancer {
     pub address: SocketAddr,
     child: Child,
     list: List,
+    admin: SocketAddr,
+}
+
+/// What a load balancer has counted in all, as its administration shows it; the rest of it does not matter here.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Totals {
+    /// Requests that were received whole.
+    pub requests: u64,
+    /// Copies that were sent beside the original.
+    pub copies_sent: u64,
+    /// Copies that were answered before the original.
+    pub copies_won: u64,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    totals: Totals,
 }
 
 impl Stand {
@@ -68,13 +94,15 @@ impl Stand {
     /// # Errors
     /// If it does not start.
     pub fn balancer(&self, name: &str, flags: &[&str]) -> anyhow::Result<Balancer> {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let more = [&["--quiet", "--no-journal"], flags].concat();
+        let port = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (address, admin) = (port(), port());
+        let shown = admin.to_string();
+        let more = [&["--quiet", "--no-journal", "--admin", &shown], flags].concat();
         let registry = self.site.folder.registry();
         let child = self.site.balancer(name, &address.to_string(), &registry, &more)?;
         let mut list = List::connect_soon(address, Deadline::after(READY_TIME))?;
         list.wait_for(self.servers.len())?;
-        Ok(Balancer { address, child, list })
+        Ok(Balancer { address, child, list, admin })
     }
 
     /// Ends the servers in order.
@@ -118,6 +146,15 @@ impl Balancer {
             }
             thread::park_timeout(LOOK_EVERY);
         }
+    }
+
+    /// What it has counted in all.
+    ///
+    /// # Errors
+    /// If its administration does not answer.
+    pub fn totals(&self) -> anyhow::Result<Totals> {
+        let reply = ask(self.admin, &Ask::get("/servers"), ADMIN_TIME)?;
+        Ok(reply.json::<Shown>()?.totals)
     }
 
     /// Ends it in order.

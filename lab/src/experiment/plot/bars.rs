@@ -1,8 +1,8 @@
 //! Bars that lie, so that their labels can be long and are read without turning one's head.
 
 use super::{
-    BLACK_LINE, FAINT, MARGIN, SMALL, USUAL, WIDTH, colour, fill, ink, legend, line, number, picture, step, text,
-    text_in,
+    BLACK_LINE, FAINT, MARGIN, SMALL, USUAL, WIDTH, axis_number, colour, fill, ink, legend, letters_wide, line, number,
+    picture, step, text, text_in,
 };
 use plotters::{
     prelude::{BLACK, RGBColor},
@@ -38,8 +38,8 @@ pub struct Row {
     pub label: String,
     /// The parts as measured; together 1.
     pub measured: Vec<f64>,
-    /// The same as expected; nothing if nobody expected anything.
-    pub expected: Option<Vec<f64>>,
+    /// The same as expected.
+    pub expected: Vec<f64>,
 }
 
 impl Stacks {
@@ -80,7 +80,7 @@ impl Stacks {
                     from += share;
                 }
                 let mut from = 0.0;
-                for (share, part) in row.expected.iter().flatten().zip(0..) {
+                for (share, part) in row.expected.iter().zip(0..) {
                     let (top, bottom) = (top + THICK + 3, top + THICK + 3 + THIN);
                     fill(area, (x(from), top), (x(from + share), bottom), colour(part))?;
                     from += share;
@@ -128,12 +128,13 @@ impl Panels {
     pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
         let height = HEAD + ROW * self.rows.len() as i32 + FOOT;
         picture(path, &self.title, super::TITLE + height as u32, |area| {
+            let labels = self.rows.iter().map(|label| letters_wide(label)).max().unwrap_or(0) + 40;
             for (label, n) in self.rows.iter().zip(0..) {
-                text(area, label, (LABELS - 14, HEAD + n * ROW + ROW / 2), USUAL, HPos::Right)?;
+                text(area, label, (labels - 14, HEAD + n * ROW + ROW / 2), USUAL, HPos::Right)?;
             }
-            let width = (WIDTH as i32 - MARGIN - LABELS) / self.panels.len().max(1) as i32;
+            let width = (WIDTH as i32 - MARGIN - labels) / self.panels.len().max(1) as i32;
             for (panel, n) in self.panels.iter().zip(0..) {
-                panel.draw(area, LABELS + n * width, width - 70, height, colour(n as usize))?;
+                panel.draw(area, labels + n * width, width - 70, height, colour(n as usize))?;
             }
             Ok(())
         })
@@ -144,13 +145,13 @@ impl Panel {
     fn draw(&self, area: &super::Area<'_>, left: i32, width: i32, height: i32, colour: RGBColor) -> anyhow::Result<()> {
         let reach = |bar: &Bar| bar.spread.map_or(bar.value, |(_, most)| most.max(bar.value));
         let largest = self.bars.iter().map(reach).fold(0.0, f64::max);
-        let (step, full) = (step(largest, 4), largest.max(f64::MIN_POSITIVE));
+        let (step, full) = (step(largest, 3), largest.max(f64::MIN_POSITIVE));
         let x = |value: f64| left + (f64::from(width) * value / full).round() as i32;
         let bottom = height - FOOT + 4;
         for n in 0..=(largest / step) as i32 {
             let value = f64::from(n) * step;
             line(area, (x(value), HEAD - 8), (x(value), bottom), FAINT, 1)?;
-            text(area, &number(value), (x(value), bottom + 16), SMALL, HPos::Center)?;
+            text(area, &axis_number(value), (x(value), bottom + 16), SMALL, HPos::Center)?;
         }
         text(area, &self.axis, (left + width / 2, height - 18), USUAL, HPos::Center)?;
         for (bar, n) in self.bars.iter().zip(0..) {

@@ -1,12 +1,32 @@
 //! Curves over logarithmic axes: how many requests take longer than a time.
 
-use super::{FAINT, LETTERS, SMALL, USUAL, colour, picture};
+use super::{
+    Area, BLACK_LINE, FAINT, LARGE, MARGIN, SMALL, TITLE, USUAL, WIDTH, axis_number, colour, letters_wide, line,
+    picture, text,
+};
 use anyhow::anyhow;
-use plotters::prelude::*;
+use plotters::{
+    prelude::{BLACK, Color, PathElement},
+    style::text_anchor::HPos,
+};
 use std::path::Path;
 
-/// Height of the picture below its title.
-const HEIGHT: u32 = 656;
+/// Width of what is left of the curves, and height of what is below them.
+const LEFT: i32 = 190;
+const FOOT: i32 = 76;
+/// Height of the curves, and of a line of the legend.
+const HEIGHT: i32 = 520;
+const LEGEND_LINE: i32 = 32;
+/// The parts of the requests that have a line of their own, and what they are called.
+const PARTS: [(f64, &str); 7] = [
+    (1.0, "100 %"),
+    (0.5, "50 % (median)"),
+    (0.2, "20 %"),
+    (0.1, "10 % (p90)"),
+    (0.05, "5 % (p95)"),
+    (0.01, "1 % (p99)"),
+    (0.001, "0.1 % (p99.9)"),
+];
 
 /// Curves of how many requests take longer than a time. Both axes are logarithmic: so is what people feel, and so the
 /// slowest one of a thousand takes as much room as the slowest of ten.
@@ -29,6 +49,28 @@ pub struct Curve {
     pub thin: bool,
 }
 
+/// Where times and parts are in the picture.
+struct Frame {
+    least: f64,
+    most: f64,
+    top: i32,
+}
+
+impl Frame {
+    fn x(&self, ms: f64) -> i32 {
+        let width = f64::from(WIDTH as i32 - MARGIN - LEFT);
+        LEFT + (width * (ms.max(self.least) / self.least).ln() / (self.most / self.least).ln()).round() as i32
+    }
+
+    fn y(&self, part: f64) -> i32 {
+        self.top + (f64::from(HEIGHT) * part.max(0.001).log10() / -3.0).round() as i32
+    }
+
+    fn bottom(&self) -> i32 {
+        self.top + HEIGHT
+    }
+}
+
 impl Curves {
     /// Draws it.
     ///
@@ -36,67 +78,64 @@ impl Curves {
     /// If the file cannot be written.
     pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
         let times = || self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
-        let (least, most) = (times().fold(f64::MAX, f64::min).max(0.001), times().fold(0.002, f64::max));
-        picture(path, &self.title, super::TITLE + HEIGHT, |area| {
-            self.draw_into(area, (least * 0.9, most * 1.1))
-                .map_err(|error| anyhow!("The curves cannot be drawn: {error}"))
+        let (least, most) = (times().fold(f64::MAX, f64::min), times().fold(0.002, f64::max));
+        let columns = self.columns();
+        let rows = self.curves.len().div_ceil(columns) as i32;
+        let frame =
+            Frame { least: least.clamp(0.001, most / 1.1) * 0.95, most: most * 1.05, top: rows * LEGEND_LINE + 24 };
+        picture(path, &self.title, TITLE + (frame.bottom() + FOOT) as u32, |area| {
+            self.legend(area, columns)?;
+            axes(area, &frame)?;
+            self.curves.iter().zip(0..).try_for_each(|(curve, n)| curve.draw(area, &frame, n))
         })
     }
 
-    fn draw_into(
-        &self,
-        area: &super::Area<'_>,
-        (least, most): (f64, f64),
-    ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-        let mut chart = ChartBuilder::on(area)
-            .margin(16)
-            .margin_right(40)
-            .x_label_area_size(72)
-            .y_label_area_size(110)
-            .build_cartesian_2d((least..most).log_scale(), (0.001..1.0).log_scale())?;
-        let letters = |size| TextStyle::from((LETTERS, size));
-        chart
-            .configure_mesh()
-            .x_desc("time until the answer, in milliseconds")
-            .y_desc("requests that take longer")
-            .x_label_formatter(&|ms| super::number(*ms).trim_end_matches(".00").trim_end_matches(".0").to_owned())
-            .y_label_formatter(&|part| percent(*part))
-            .axis_desc_style(letters(USUAL))
-            .label_style(letters(SMALL))
-            .bold_line_style(FAINT)
-            .light_line_style(WHITE)
-            .draw()?;
+    /// How many names of curves stand side by side.
+    fn columns(&self) -> usize {
+        let longest = self.curves.iter().map(|curve| letters_wide(&curve.label)).max().unwrap_or(0);
+        ((WIDTH as i32 - 2 * MARGIN) / (longest + 70)).clamp(1, 3) as usize
+    }
+
+    fn legend(&self, area: &Area<'_>, columns: usize) -> anyhow::Result<()> {
+        let width = (WIDTH as i32 - 2 * MARGIN) / columns as i32;
         for (curve, n) in self.curves.iter().zip(0..) {
-            let style = colour(n).stroke_width(if curve.thin { 2 } else { 4 });
-            chart
-                .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
-                .label(&*curve.label)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 28, y)], style));
+            let (column, row) = (n % columns, n / columns);
+            let (x, y) = (MARGIN + column as i32 * width, 10 + row as i32 * LEGEND_LINE);
+            line(area, (x, y), (x + 36, y), colour(n), curve.width())?;
+            text(area, &curve.label, (x + 46, y), USUAL, HPos::Left)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .legend_area_size(40)
-            .margin(14)
-            .label_font(letters(USUAL))
-            .background_style(WHITE.mix(0.9))
-            .border_style(FAINT)
-            .draw()
+        Ok(())
     }
 }
 
-/// 0.01 → `1 %`.
-fn percent(part: f64) -> String {
-    let text = format!("{:.3}", part * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+fn axes(area: &Area<'_>, frame: &Frame) -> anyhow::Result<()> {
+    let right = WIDTH as i32 - MARGIN;
+    for (part, name) in PARTS {
+        let y = frame.y(part);
+        line(area, (LEFT, y), (right, y), FAINT, 1)?;
+        text(area, name, (LEFT - 12, y), SMALL, HPos::Right)?;
+    }
+    let powers = frame.least.log10().floor() as i32..=frame.most.log10().ceil() as i32;
+    let ticks = powers.flat_map(|power| [1.0, 2.0, 3.0, 5.0, 7.0].map(|step| step * 10_f64.powi(power)));
+    for ms in ticks.filter(|ms| (frame.least..=frame.most).contains(ms)) {
+        let x = frame.x(ms);
+        line(area, (x, frame.top), (x, frame.bottom()), FAINT, 1)?;
+        text(area, &axis_number(ms), (x, frame.bottom() + 18), SMALL, HPos::Center)?;
+    }
+    line(area, (LEFT, frame.top), (LEFT, frame.bottom()), BLACK, BLACK_LINE)?;
+    line(area, (LEFT, frame.bottom()), (right, frame.bottom()), BLACK, BLACK_LINE)?;
+    let words = "time until the answer, in milliseconds (up: how many requests take longer)";
+    text(area, words, ((LEFT + right) / 2, frame.bottom() + 48), LARGE - 6, HPos::Center)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Curve {
+    fn width(&self) -> u32 {
+        if self.thin { 3 } else { 5 }
+    }
 
-    #[test]
-    fn parts_are_told_in_percent() {
-        assert_eq!([1.0, 0.5, 0.01, 0.001].map(percent), ["100 %", "50 %", "1 %", "0.1 %"]);
+    fn draw(&self, area: &Area<'_>, frame: &Frame, n: usize) -> anyhow::Result<()> {
+        let points: Vec<(i32, i32)> = self.points.iter().map(|(ms, part)| (frame.x(*ms), frame.y(*part))).collect();
+        let drawn = area.draw(&PathElement::new(points, colour(n).stroke_width(self.width())));
+        drawn.map_err(|error| anyhow!("A curve cannot be drawn: {error}"))
     }
 }

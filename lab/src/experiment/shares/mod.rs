@@ -17,9 +17,8 @@
 //! one, and a request is waiting for it: there is nothing to choose. Under every policy the shares follow from
 //! how fast the servers are, capacity ÷ (processing time + overhead), which is 4 : 2 : 1 but for the overhead.
 //!
-//! **Overhead.** A request of 2 ms holds its place for longer: two hops and the wake-ups of four threads, and a timer that
-//! is never early. It is measured first (what a request takes beyond its processing time, at a server of its own, at
-//! the rate of the experiment), and goes into the simulation and into the rates.
+//! **Overhead.** A request of 2 ms holds its place for longer ([`overhead`](super::overhead)). By how much is measured
+//! first, and goes into the simulation and into the rates.
 //!
 //! **Shares are counted twice**: by the clients, because every answer says whose it is, and by the load balancer. Both
 //! must agree to the last request.
@@ -30,10 +29,11 @@
 mod theory;
 mod told;
 
-use self::theory::{Overhead, Theory, expectation};
+use self::theory::{Theory, expectation};
 use super::{
     Common, Experiment, Findings, Run,
     flags::{as_time, parse_policy},
+    overhead::Overhead,
     stand::{Stand, Wish},
 };
 use clap::Args;
@@ -46,8 +46,6 @@ use std::time::Duration;
 pub const TIMES: [u32; 3] = [1, 2, 4];
 /// How many requests each server takes at once.
 pub const CAPACITY: u32 = 4;
-/// Requests with which the overhead is measured.
-const OVERHEAD_REQUESTS: u64 = 1_000;
 /// How far a share may be from what theory says, in percentage points.
 pub const TOLERANCE: f64 = 1.0;
 
@@ -112,7 +110,7 @@ pub struct Sample {
     /// How long it took, in seconds.
     pub seconds: f64,
     /// What theory says.
-    pub theory: Option<Theory>,
+    pub theory: Theory,
 }
 
 impl Sample {
@@ -125,16 +123,16 @@ impl Sample {
 
     /// The largest distance from theory, in percentage points.
     #[must_use]
-    pub fn distance(&self) -> Option<f64> {
-        let theory = self.theory.as_ref()?;
-        let distances = self.shares().into_iter().zip(&theory.shares).map(|(share, theory)| (share - theory).abs());
-        distances.reduce(f64::max).map(|most| most * 100.0)
+    pub fn distance(&self) -> f64 {
+        let distances =
+            self.shares().into_iter().zip(&self.theory.shares).map(|(share, theory)| (share - theory).abs());
+        distances.fold(0.0, f64::max) * 100.0
     }
 
     /// Whether theory, clients and load balancer agree.
     #[must_use]
     pub fn good(&self) -> bool {
-        self.errors == 0 && self.answers == self.counted && self.distance().is_none_or(|most| most <= TOLERANCE)
+        self.errors == 0 && self.answers == self.counted && self.distance() <= TOLERANCE
     }
 }
 
@@ -155,10 +153,10 @@ impl Experiment for Shares {
         let (mut samples, mut overheads) = (Vec::new(), Vec::new());
         for load in [Load::Light, Load::Saturated].into_iter().filter(|load| self.load.is_none_or(|only| only == *load))
         {
-            let overhead = self.measure_overhead(run, load)?;
-            run.note("overhead.jsonl", &overhead)?;
+            let rate = self.expected_rate(load);
+            let overhead = Overhead::measure(run, self.strongest(load), rate, self.requests)?;
             samples.extend(self.under(run, load, &overhead)?);
-            overheads.push(overhead);
+            overheads.push((load, overhead));
         }
         told::plots(run, &samples)?;
         Ok(Findings { text: told::text(self, &samples, &overheads), good: samples.iter().all(Sample::good) })
@@ -186,8 +184,8 @@ impl Shares {
         let mut samples = Vec::new();
         for policy in self.policies() {
             run.goes_on()?;
-            let mut sample = self.measure(run, &stand, load, policy)?;
-            sample.theory = expectation(self, load, policy, overhead, run.seed);
+            let theory = expectation(self, load, policy, overhead, run.seed);
+            let sample = self.measure(run, &stand, (load, policy), theory)?;
             run.note("samples.jsonl", &sample)?;
             say!("{name}, {policy}: {:.1} s.", sample.seconds);
             samples.push(sample);
@@ -196,7 +194,13 @@ impl Shares {
         Ok(samples)
     }
 
-    fn measure(&self, run: &Run, stand: &Stand, load: Load, policy: Name) -> anyhow::Result<Sample> {
+    fn measure(
+        &self,
+        run: &Run,
+        stand: &Stand,
+        (load, policy): (Load, Name),
+        theory: Theory,
+    ) -> anyhow::Result<Sample> {
         let (seed, clients, requests) = (run.seed.to_string(), load.clients().to_string(), self.requests.to_string());
         let flags = ["--balance", policy.as_str(), "--seed", &seed, "--hash-key", "request"];
         let mut balancer = stand.balancer(&format!("balancer-{policy}"), &flags)?;
@@ -214,28 +218,8 @@ impl Shares {
             counted: ids.map(by_balancer).collect(),
             errors: report.errors + report.abandoned,
             seconds: report.seconds,
-            theory: None,
+            theory,
         })
-    }
-
-    /// What a request takes beyond its processing time: at one server with room for all, at about the rate of the
-    /// experiment, coming at random.
-    fn measure_overhead(&self, run: &Run, load: Load) -> anyhow::Result<Overhead> {
-        let time = self.strongest(load);
-        let stand = Stand::open(run, "overhead", &[Wish { time, really: None, capacity: load.clients() * 4 }])?;
-        let balancer = stand.balancer("balancer", &["--balance", "round-robin"])?;
-        let (clients, rate, seed) = (load.clients() * 4, self.expected_rate(load), run.seed.to_string());
-        let (clients, rate) = (clients.to_string(), format!("{rate:.1}"));
-        let (requests, warm_up) = (self.requests.min(OVERHEAD_REQUESTS).to_string(), "200ms");
-        let ask = ["--clients", &clients, "--rate", &rate, "--arrivals", "poisson", "--seed", &seed];
-        let until = ["--requests", &requests, "--warmup", warm_up, "--request", "sql SELECT 1"];
-        let report = balancer.load(&[&ask[..], &until].concat(), &run.stop)?;
-        balancer.end();
-        stand.end();
-        let told = report.latency_uncorrected_us.unwrap_or(report.latency_us);
-        let beyond = |us: f64| (us / 1e3 - time.as_secs_f64() * 1e3).max(0.0);
-        let (mean_ms, p50_ms, p99_ms) = (beyond(told.mean), beyond(told.p50), beyond(told.p99));
-        Ok(Overhead { load, rate: rate.parse()?, mean_ms, p50_ms, p99_ms })
     }
 
     /// Requests a second to be expected, without overhead: of clients that get each server as often as any other, or

@@ -1,6 +1,7 @@
 //! What the shares should be.
 
 use super::{CAPACITY, Load, Shares, TIMES};
+use crate::experiment::overhead::Overhead;
 use loadbalancer::policy::{
     Name,
     consistent_hash::{
@@ -10,8 +11,12 @@ use loadbalancer::policy::{
     options::POINTS,
     weight,
 };
+use loadbalancer::simulation::{Arrival, Scenario, SimServer, Simulation};
 use serde::Serialize;
 use std::time::Duration;
+
+/// Requests that are simulated.
+const SIMULATED: u64 = 100_000;
 
 /// What theory says, and by what.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +39,8 @@ pub enum By {
     Arcs,
     /// How fast servers are that are always full.
     Rates,
+    /// The simulation of the same policy.
+    Simulation,
 }
 
 impl By {
@@ -45,32 +52,17 @@ impl By {
             Self::Dice => "rule, by dice",
             Self::Arcs => "arcs of the ring",
             Self::Rates => "rates",
+            Self::Simulation => "simulation",
         }
     }
 }
 
-/// What requests take beyond their processing time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Overhead {
-    /// For which load it was measured.
-    pub load: Load,
-    /// At which rate, in requests a second.
-    pub rate: f64,
-    /// The mean.
-    pub mean_ms: f64,
-    /// The median.
-    pub p50_ms: f64,
-    /// The 99th percentile.
-    pub p99_ms: f64,
-}
-
 /// What the shares of a policy should be under this load.
-pub fn expectation(shares: &Shares, load: Load, policy: Name, overhead: &Overhead, seed: u64) -> Option<Theory> {
+pub fn expectation(shares: &Shares, load: Load, policy: Name, overhead: &Overhead, seed: u64) -> Theory {
     let n = TIMES.len();
-    let overhead = Duration::from_secs_f64(overhead.mean_ms / 1e3);
     let (shares, by) = match (load, policy) {
         (Load::Saturated, _) => {
-            let rate = |time: Duration| f64::from(CAPACITY) / (time + overhead).as_secs_f64();
+            let rate = |time: Duration| f64::from(CAPACITY) / (time + overhead.usual()).as_secs_f64();
             (parts(shares.times(load).map(rate).to_vec()), By::Rates)
         }
         (_, Name::Power) => ((0..n).map(|at| if at == 0 { 1.0 } else { 0.0 }).collect(), By::Rule),
@@ -79,11 +71,20 @@ pub fn expectation(shares: &Shares, load: Load, policy: Name, overhead: &Overhea
         (_, Name::Random) => (vec![1.0 / n as f64; n], By::Dice),
         (_, Name::ConsistentHash) => (arcs(n), By::Arcs),
         (_, Name::PowerOfTwo | Name::LeastConnections | Name::LeastTime) => {
-            let _ = seed;
-            return None;
+            (simulated(&shares.times(load), load, policy, overhead, seed), By::Simulation)
         }
     };
-    Some(Theory { shares, by })
+    Theory { shares, by }
+}
+
+/// The shares in a simulation with the same servers and clients, whose messages are on their way for half of the overhead
+/// each.
+fn simulated(times: &[Duration], load: Load, policy: Name, overhead: &Overhead, seed: u64) -> Vec<f64> {
+    let server = |(time, id): (&Duration, usize)| SimServer::new(&id.to_string(), *time, CAPACITY);
+    let servers = times.iter().zip(1..).map(server).collect();
+    let arrival = Arrival::Clients(load.clients().into(), Duration::ZERO);
+    let scenario = Scenario { arrival, link: overhead.usual() / 2, seed, ..Scenario::new(servers, policy) };
+    Simulation::new(scenario).run(SIMULATED).servers.iter().map(|server| server.share).collect()
 }
 
 /// Of these, what part of their sum each one is.

@@ -1,12 +1,10 @@
 //! The shares as tables, sentences and plots.
 
-use super::{
-    Load, Sample, Shares, TIMES, TOLERANCE,
-    theory::{By, Overhead},
-};
+use super::{Load, Sample, Shares, TIMES, TOLERANCE, theory::By};
 use crate::{
     experiment::{
         Run,
+        overhead::Overhead,
         plot::{Row, Stacks},
     },
     record::table,
@@ -14,26 +12,22 @@ use crate::{
 use std::fmt::Write;
 
 /// What is told of them.
-pub fn text(shares: &Shares, samples: &[Sample], overheads: &[Overhead]) -> String {
+pub fn text(shares: &Shares, samples: &[Sample], overheads: &[(Load, Overhead)]) -> String {
     let mut text = String::new();
-    for overhead in overheads {
-        let load = overhead.load;
-        let of_load: Vec<&Sample> = samples.iter().filter(|sample| sample.load == load).collect();
+    for (load, overhead) in overheads {
+        let of_load: Vec<&Sample> = samples.iter().filter(|sample| sample.load == *load).collect();
         let times: Vec<String> =
-            shares.times(load).iter().map(|time| format!("{}", time.as_secs_f64() * 1e3)).collect();
-        let what = if load == Load::Light { "Light load" } else { "Saturated" };
+            shares.times(*load).iter().map(|time| format!("{}", time.as_secs_f64() * 1e3)).collect();
+        let what = if *load == Load::Light { "Light load" } else { "Saturated" };
         let _ = writeln!(
             text,
             "**{what}.** {} requests for each policy from {} clients in a closed loop, servers of {} ms and capacity {}; \
-             overhead of a request at {:.0} requests a second: mean {:.2} ms, median {:.2}, p99 {:.2}.\n",
+             {}.\n",
             shares.requests,
             load.clients(),
             times.join(", "),
             super::CAPACITY,
-            overhead.rate,
-            overhead.mean_ms,
-            overhead.p50_ms,
-            overhead.p99_ms,
+            overhead.shown(),
         );
         text += &shares_table(&of_load);
         text.push('\n');
@@ -51,13 +45,12 @@ fn shares_table(samples: &[&Sample]) -> String {
     let percent = |share: f64| format!("{:.2}", share * 100.0);
     let row = |sample: &&Sample| {
         let mut cells = vec![sample.policy.to_string()];
-        for (at, share) in sample.shares().into_iter().enumerate() {
-            let theory = sample.theory.as_ref().map(|theory| percent(theory.shares[at]));
-            cells.extend([percent(share), theory.unwrap_or_default()]);
+        for (share, theory) in sample.shares().into_iter().zip(&sample.theory.shares) {
+            cells.extend([percent(share), percent(*theory)]);
         }
-        cells.push(sample.theory.as_ref().map_or("", |theory| theory.by.shown()).to_owned());
-        cells.push(sample.distance().map_or(String::new(), |most| format!("{most:.2}")));
-        cells.push(if sample.distance().is_none() { "" } else { verdict(sample) }.to_owned());
+        cells.push(sample.theory.by.shown().to_owned());
+        cells.push(format!("{:.2}", sample.distance()));
+        cells.push(verdict(sample).to_owned());
         cells
     };
     table(&header, samples.iter().map(row))
@@ -76,14 +69,13 @@ fn trouble(text: &mut String, sample: &Sample) {
     if answers != counted {
         let _ = writeln!(text, "`{policy}`: the clients counted {answers:?}, the load balancer {counted:?}.\n");
     }
-    if sample.distance().is_some_and(|most| most > TOLERANCE) {
+    if sample.distance() > TOLERANCE {
         let _ = writeln!(text, "`{policy}` is further from theory than {TOLERANCE} percentage point.\n");
     }
-    let rule = sample.theory.as_ref().filter(|theory| theory.by == By::Rule);
-    if let Some(theory) = rule {
+    if sample.theory.by == By::Rule {
         let all = answers.iter().sum::<u64>() as f64;
         let off = |(count, share): (&u64, &f64)| (*count as f64 - share * all).abs();
-        let most = answers.iter().zip(&theory.shares).map(off).fold(0.0, f64::max);
+        let most = answers.iter().zip(&sample.theory.shares).map(off).fold(0.0, f64::max);
         let exact = if most < 1.0 { "exactly, to the request" } else { "**not** to the request" };
         let _ = writeln!(text, "`{policy}` follows its rule {exact}: {answers:?}.\n");
     }
@@ -98,7 +90,7 @@ pub fn plots(run: &Run, samples: &[Sample]) -> anyhow::Result<()> {
         let row = |sample: &Sample| Row {
             label: sample.policy.to_string(),
             measured: sample.shares(),
-            expected: sample.theory.as_ref().map(|theory| theory.shares.clone()),
+            expected: sample.theory.shares.clone(),
         };
         let rows: Vec<Row> = samples.iter().filter(|sample| sample.load == load).map(row).collect();
         let part = |(id, times): (usize, u32)| match times {
