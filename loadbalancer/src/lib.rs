@@ -12,7 +12,7 @@
 //! | [`admin`]      | looking at it, and changing it, while it runs: an HTTP API on a port of its own      |
 //! | [`simulation`] | the pool's rules and policies under a virtual clock, with faults                     |
 //! | [`config`]     | the command line for serving                                                         |
-//! | [`commands`]   | what the program does instead of serving: `why`                                      |
+//! | [`commands`]   | what the program does instead of serving: `why`, `ctl`                               |
 //!
 //! # Threads
 //!

@@ -125,7 +125,7 @@ impl LoadBalancer {
             |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: config.max_connections };
         let fronts = iter::once(front("lab", &pool)).chain(sides.iter().map(|side| front(side.name(), side.pool())));
         let members = Arc::clone(&membership.members);
-        let subject = Subject { fronts: fronts.collect(), members, events: events.clone() };
+        let subject = Subject { fronts: fronts.collect(), members, events: events.clone(), past: past.clone() };
         let start = |opened| Admin::start(opened, &folder, subject);
         let admin = admin.map(start).transpose()?;
         Ok(Self { crew, sides, membership, admin, pool, events, past, told })

@@ -8,7 +8,7 @@ mod parse;
 
 pub use parse::{
     Listen, MAX_PROCESSING_TIME, capacity_in_words, parse_balancer, parse_capacity, parse_client_id, parse_duration,
-    parse_join, parse_listen, parse_processing_time, parse_server_id, parse_timeout,
+    parse_host, parse_join, parse_listen, parse_processing_time, parse_server_id, parse_timeout,
 };
 
 use crate::{

@@ -135,7 +135,8 @@ pub fn csv(fronts: &[FrontSnapshot]) -> String {
         let lines = std::iter::once(frontend_line(front)).chain(servers).chain([backend_line(&front.pool)]);
         for mut line in lines {
             // The name of a section `listen` of HAProxy is that of its frontend and of its backend.
-            line.extend(line! { "pxname": front.name, "pid": 1, "iid": at + 2, "mode": "tcp", });
+            let mode = if front.name == "http" { "http" } else { "tcp" };
+            line.extend(line! { "pxname": front.name, "pid": 1, "iid": at + 2, "mode": mode, });
             push_line(&mut text, &line);
         }
     }

@@ -5,6 +5,7 @@ use super::{
     door::{Door, Refused},
     fronts::{Front, FrontSnapshot, Fronts},
     metrics,
+    past::Memory,
     route::{Act, Place},
     wish,
 };
@@ -37,8 +38,8 @@ GET  /policy                the policy, its options, and what else there is
 GET  /stats.csv             the statistics in the columns of HAProxy's \"show stat\"
 GET  /metrics               the same for Prometheus (OpenMetrics text)
 GET  /health                200 if a server takes requests, else 503
-GET  /why/REQUEST           what became of a request, and why
-GET  /events?since=N        what happened lately
+GET  /why/REQUEST           what became of a request, and why; also /why/last and /why/failed
+GET  /events?since=N        what happened after N, in microseconds since 1970; without it the latest
 
 Each can be asked about one pool only: ?pool=lab, ?pool=tcp.
 
@@ -62,6 +63,8 @@ pub struct Desk {
     pub members: Arc<Members>,
     /// Where what happens is told.
     pub events: Events,
+    /// What is remembered of what happened.
+    pub memory: Memory,
     /// Whether the load balancer is ending.
     pub ending: Arc<AtomicBool>,
 }
@@ -147,9 +150,8 @@ impl Desk {
                 let text = metrics::openmetrics(snapshots()?);
                 Ok(Response::whole(Status::OK, metrics::CONTENT_TYPE, text.into_bytes())?)
             }
-            Place::Why(_) | Place::Events => {
-                Err(HttpError::answer(Status::NOT_IMPLEMENTED, "This load balancer does not answer that yet."))
-            }
+            Place::Why(asked) => self.memory.why(asked, request),
+            Place::Events => self.memory.events(request),
             Place::Act(..) => place.not_allowed(&request.method),
         }
     }
@@ -177,7 +179,7 @@ impl Desk {
                 "source": word_of(member.source), "why": why,
             })
         };
-        let absent = |member: &Member| self.fronts.0.iter().all(|front| front.pool.find(&member.entry.id).is_err());
+        let absent = |member: &Member| !self.fronts.have(&member.entry.id);
         self.members.list().into_iter().filter(absent).map(shown).collect()
     }
 
@@ -191,7 +193,8 @@ impl Desk {
 
     /// A server that is not in the pool may be known, and then it is known why it is not.
     fn explain(&self, id: &str, error: HttpError) -> HttpError {
-        let outside = self.members.list().into_iter().find(|member| member.entry.id == id);
+        let outside = |member: &Member| member.entry.id == id && !self.fronts.have(id);
+        let outside = self.members.list().into_iter().find(outside);
         match (error.status(), outside) {
             (Some(Status::NOT_FOUND), Some(member)) => {
                 let why = member.why_not.unwrap_or_else(|| "it has not said yet who it is".to_owned());
@@ -280,7 +283,7 @@ impl Desk {
 
     fn remove(&self, id: &str) -> Result<Response, HttpError> {
         let unknown = || {
-            if self.fronts.0.iter().any(|front| front.pool.find(id).is_ok()) {
+            if self.fronts.have(id) {
                 let sentence =
                     format!("Server {id} was named on the command line, and can be drained, but not removed.");
                 return HttpError::answer(Status::CONFLICT, sentence);

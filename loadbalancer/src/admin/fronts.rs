@@ -48,6 +48,12 @@ impl Fronts {
         self.0.iter().map(Front::snapshot).collect()
     }
 
+    /// Whether one of the pools has a server of this id.
+    #[must_use]
+    pub fn have(&self, id: &str) -> bool {
+        self.0.iter().any(|front| front.pool.find(id).is_ok())
+    }
+
     /// Those that a request is about: the one that it names with `?pool=NAME`, or all.
     ///
     /// # Errors

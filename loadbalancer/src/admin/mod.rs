@@ -35,6 +35,7 @@
 //! | [`wish`]             | the bodies of changes, understood                                                |
 //! | [`desk`]             | the answers                                                                      |
 //! | [`csv`], [`metrics`] | the snapshot as HAProxy and as Prometheus write it (pure)                        |
+//! | [`past`]             | what happened lately, and why                                                    |
 //! | [`notice`]           | where the port and the token are, for `ctl` to find                              |
 //! | [`flags`]            | the flags                                                                        |
 
@@ -45,6 +46,7 @@ pub mod route;
 pub mod wish;
 pub mod csv;
 pub mod metrics;
+pub mod past;
 pub mod desk;
 pub mod notice;
 
@@ -54,9 +56,10 @@ use self::{
     flags::Opened,
     fronts::{Front, Fronts},
     notice::Notice,
+    past::Memory,
 };
 use crate::{
-    event::{Event, Events},
+    event::{Event, Events, why::Past},
     membership::Members,
 };
 use anyhow::Context as _;
@@ -96,6 +99,8 @@ pub struct Subject {
     pub members: Arc<Members>,
     /// Where what happens is told.
     pub events: Events,
+    /// Where what happened is kept.
+    pub past: Past,
 }
 
 impl Admin {
@@ -115,11 +120,12 @@ impl Admin {
             })
             .ok()
             .unzip();
-        let Subject { fronts, members, events } = subject;
+        let Subject { fronts, members, events, past } = subject;
         members.shared().gate.add_own(own);
         let ending = Arc::new(AtomicBool::new(false));
         let (told, door) = (events.clone(), Door { own, token });
-        let desk = Desk { door, fronts: Fronts(fronts), members, events, ending: Arc::clone(&ending) };
+        let (fronts, memory) = (Fronts(fronts), Memory::new(past));
+        let desk = Desk { door, fronts, members, events, memory, ending: Arc::clone(&ending) };
         let options = CrewOptions { name: "admin", max_connections: MAX_CONNECTIONS };
         let crew = Crew::start(listener, options, Arc::new(HttpService::new(desk)));
         let crew = crew.context("No thread for the administration")?;

@@ -4,6 +4,7 @@
 //! those, so that nobody believes he has changed something by `loadbalancer --balance random why …`.
 
 pub mod why;
+pub mod ctl;
 
 use crate::config::Config;
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ pub struct Program {
 pub enum Command {
     /// Explain what happened to a request, and why, from the journal
     Why(why::WhyFlags),
+    /// Look at a load balancer that is running, and change it
+    Ctl(ctl::CtlFlags),
 }
 
 impl Command {
@@ -37,6 +40,7 @@ impl Command {
     pub fn run(&self) -> ExitCode {
         match self {
             Self::Why(flags) => why::run(flags),
+            Self::Ctl(flags) => ctl::run(flags),
         }
     }
 }

@@ -158,7 +158,11 @@ pub fn parse_join(text: &str) -> Result<SocketAddr, String> {
     parse_host(text, JOIN_PORT)
 }
 
-fn parse_host(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+/// Where something listens: IP or name, and a port, or this one when none is named. A name is looked up here.
+///
+/// # Errors
+/// As [`parse_balancer`].
+pub fn parse_host(text: &str, default_port: u16) -> Result<SocketAddr, String> {
     if let Some((ip, port)) = parse_ip_and_port(text) {
         return connectable(ip, port.unwrap_or(default_port));
     }
