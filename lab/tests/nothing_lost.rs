@@ -111,6 +111,70 @@ fn asking_again_settles_what_a_killed_load_balancer_left_open() {
     assert!(report.seen.settled_done + report.seen.settled_failed > 0, "the load balancer died in no request");
 }
 
+/// A server's port refuses connections: nobody notices, and it is back soon.
+#[test]
+fn a_server_that_refuses_connections_costs_nobody_an_answer() {
+    let harm = Harm::lasting(Deed::Refuse, 200..=400, 300..=500);
+    drill("refuse", |scene| Scene { harm, more: Vec::new(), ..with(16, 30)(scene) });
+}
+
+/// A server goes away and comes back all the time: no error, and it is not believed each time.
+#[test]
+fn a_server_that_flaps_costs_nobody_an_answer() {
+    let harm = Harm::lasting(Deed::Flap { phase_ms: 100..=200 }, 1_000..=1_200, 700..=800);
+    // Left out for so short a time that its return is seen before the clients have done.
+    let flags = ["--eject", "errors 5 for 300ms longest 500ms"].map(str::to_owned).to_vec();
+    drill("flapping", |scene| Scene { harm, flags, ..with(16, 40)(scene) });
+}
+
+/// All servers are gone for a while: what is asked then waits, or is told so.
+#[test]
+fn all_servers_may_die_and_come_back() {
+    let harm = Harm::lasting(Deed::AllDown, 200..=500, 500..=800);
+    drill("all-down", |scene| Scene { harm, ..with(16, 30)(scene) });
+}
+
+/// Servers join under load, and get requests soon.
+#[test]
+fn servers_that_join_get_requests() {
+    let harm = Harm::every(Deed::Join { at_most: 4 }, 200..=300);
+    drill("join", |scene| Scene { harm, ..with(12, 20)(scene) });
+}
+
+/// Servers are drained through the administration, or end with Ctrl-C: no client notices.
+#[test]
+fn no_client_notices_that_servers_are_drained() {
+    let harm = Harm::lasting(Deed::Drain, 100..=200, 50..=100);
+    drill("drain", |scene| Scene { harm, ..with(16, 25)(scene) });
+}
+
+/// The policy changes all the time.
+#[test]
+fn no_client_notices_that_the_policy_changes() {
+    drill("policy", |scene| Scene { harm: Harm::every(Deed::ChangePolicy, 10..=30), ..with(16, 30)(scene) });
+}
+
+/// More clients than places: refused at once, or answered.
+#[test]
+fn a_crowd_that_is_too_large_is_told_so_at_once() {
+    drill("queue-overflow", with(60, 12));
+}
+
+/// Ctrl-C of the load balancer: what it has taken it finishes.
+#[test]
+fn a_load_balancer_that_ends_finishes_what_it_has() {
+    let harm = Harm::every(Deed::EndBalancer, 600..=900);
+    drill("end-balancer", |scene| Scene { harm, ..with(16, 30)(scene) });
+}
+
+/// Copies of requests while servers die, hang and dawdle: no write happens twice.
+#[test]
+fn copies_of_requests_double_no_write() {
+    for copied in ["hedged", "duplicated"] {
+        drill(copied, |scene| Scene { harm: Harm::every(Deed::MixedOrSlow, 200..=400), ..with(16, 30)(scene) });
+    }
+}
+
 /// All drills as they are.
 #[test]
 #[ignore = "takes minutes; run by .ci/long"]

@@ -2,6 +2,7 @@
 
 use super::{
     harm::{
+        admin::Administration,
         line::Line,
         network::{Wire, start_there},
     },
@@ -16,6 +17,8 @@ use protocol::{
     registry::{Entry, Registry},
 };
 use std::{
+    fs::OpenOptions,
+    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -31,6 +34,8 @@ pub struct Ground {
     pub address: SocketAddr,
     /// The files that can be asked for.
     pub stock: Vec<StockFile>,
+    /// Where it is administered.
+    pub admin: Administration,
     site: Site,
     between: Between,
     /// Flags of the load balancer.
@@ -65,8 +70,9 @@ impl Ground {
         let servers: Vec<Standing> = plans.into_iter().map(start).collect::<Result<_, _>>()?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (between, flags) = (scene.between, scene.flags.clone());
-        let balancer = start_balancer(&site, address, between, &flags)?;
-        let ground = Self { servers, balancer, address, stock, site, between, flags };
+        let admin = administration(&site)?;
+        let balancer = start_balancer(&site, address, between, &admin, &flags)?;
+        let ground = Self { servers, balancer, address, stock, admin, site, between, flags };
         ground.list()?.wait_for(ground.servers.len())?;
         Ok(ground)
     }
@@ -107,7 +113,7 @@ impl Ground {
     /// # Errors
     /// If it does not start.
     pub fn start_balancer_again(&mut self) -> anyhow::Result<()> {
-        self.balancer = start_balancer(&self.site, self.address, self.between, &self.flags)?;
+        self.balancer = start_balancer(&self.site, self.address, self.between, &self.admin, &self.flags)?;
         Ok(())
     }
 
@@ -160,8 +166,32 @@ fn start_server(
     Ok(Standing { plan, child, entry, line: Some(line), wire, other_files })
 }
 
-fn start_balancer(site: &Site, address: SocketAddr, between: Between, flags: &[String]) -> anyhow::Result<Child> {
+/// A port for the administration, and a token in a file that only we may read.
+fn administration(site: &Site) -> anyhow::Result<Administration> {
+    let draw = || fastrand::alphanumeric();
+    let token: String = std::iter::repeat_with(draw).take(32).collect();
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.create(true).write(true).truncate(true).open(token_file(site))?;
+    file.write_all(token.as_bytes())?;
+    Ok(Administration { address: SocketAddr::from(([127, 0, 0, 1], free_port())), token })
+}
+
+fn token_file(site: &Site) -> PathBuf {
+    site.folder.path().join("admin-token")
+}
+
+fn start_balancer(
+    site: &Site,
+    address: SocketAddr,
+    between: Between,
+    admin: &Administration,
+    flags: &[String],
+) -> anyhow::Result<Child> {
     let (journal, registry) = (argument(&site.folder.journal())?, registry(site, between));
-    let flags: Vec<&str> = ["--journal", &journal].into_iter().chain(flags.iter().map(String::as_str)).collect();
+    let (admin, token) = (admin.address.to_string(), argument(&token_file(site))?);
+    let usual = ["--journal", &journal, "--admin", &admin, "--admin-token-file", &token];
+    let flags: Vec<&str> = usual.into_iter().chain(flags.iter().map(String::as_str)).collect();
     site.balancer("loadbalancer", &address.to_string(), &registry, &flags)
 }

@@ -25,6 +25,9 @@ use std::{
 const NOTICES: [&str; 6] =
     ["attempt-failed", "server-doubtful", "server-down", "server-ejected", "server-left", "server-not-believed"];
 
+/// How much later than it was made a choice may be told, in microseconds: the teller may have lost its turn.
+const TELLING_US: u64 = 20_000;
+
 /// Events that change how a server stands. A doubt is a question, and mostly over within a millisecond.
 const CHANGES: [&str; 5] = ["server-joined", "server-left", "server-down", "server-ejected", "server-readmitted"];
 
@@ -39,6 +42,8 @@ pub struct Line {
     pub server: Option<String>,
     /// The request it is about.
     pub request: Option<String>,
+    /// What a person has decided about it.
+    pub admin: Option<String>,
     /// The client's end of a connection.
     pub peer: Option<String>,
     /// How many it speaks of.
@@ -90,6 +95,13 @@ impl Journal {
         noticed.map(|us| us / 1000).collect()
     }
 
+    /// How many blows lasted longer than this and were not noticed, in milliseconds.
+    #[must_use]
+    pub fn unnoticed(&self, blows: &[Blow], longer_than_ms: u64) -> usize {
+        let long = |hit: &Hit<'_>| hit.blow.until_us.saturating_sub(hit.blow.from_us) > longer_than_ms * 1000;
+        hits(blows).filter(|hit| long(hit) && self.noticed(hit).is_none()).count()
+    }
+
     /// Of each blow that cost requests their server: how long after that loss the slowest of them was answered all the same,
     /// in milliseconds.
     #[must_use]
@@ -138,6 +150,36 @@ impl Journal {
         let end = end.to_string();
         let mut ended = self.of("client-failed").filter(|line| line.peer.as_deref() == Some(end.as_str()));
         ended.find(|line| during_us.contains(&line.at_us)).map(|line| line.at_us)
+    }
+
+    /// How many requests were given to servers that a person had drained, before these were ready again.
+    #[must_use]
+    pub fn given_while_drained(&self) -> usize {
+        let mut since: HashMap<&str, u64> = HashMap::new();
+        let mut given = 0;
+        for line in &self.lines {
+            let Some(server) = line.server.as_deref() else { continue };
+            match (line.event.as_str(), line.admin.as_deref()) {
+                ("server-administered", Some("drain")) => drop(since.insert(server, line.at_us)),
+                ("server-administered" | "server-left", _) => drop(since.remove(server)),
+                ("server-chosen", _) => {
+                    given += usize::from(since.get(server).is_some_and(|since| line.at_us > since + TELLING_US));
+                }
+                _ => {}
+            }
+        }
+        given
+    }
+
+    /// How many requests were taken, and how many of them have neither been answered nor failed.
+    #[must_use]
+    pub fn unfinished(&self) -> (usize, usize) {
+        let ids = |events: &[&str]| -> HashSet<&str> {
+            let lines = self.lines.iter().filter(|line| events.contains(&line.event.as_str()));
+            lines.filter_map(|line| line.request.as_deref()).collect()
+        };
+        let (taken, over) = (ids(&["request-received"]), ids(&["response-sent", "request-failed"]));
+        (taken.len(), taken.difference(&over).count())
     }
 
     /// How often the state of the servers of this blow changed, from its beginning to the next.
@@ -244,6 +286,30 @@ mod tests {
              60 server-readmitted A",
         );
         assert_eq!(journal.changes(&[blow("A", 0, 70)], 0), 4);
+    }
+
+    #[test]
+    fn what_is_given_to_a_drained_server_is_found() {
+        let mut drained = journal(
+            "10 server-administered A
+             20 server-chosen A r1
+             70 server-chosen B r2
+             90 server-administered A
+             99 server-chosen A r3",
+        );
+        let decide = |journal: &mut Journal, at: usize, what: &str| journal.lines[at].admin = Some(what.to_owned());
+        decide(&mut drained, 0, "drain");
+        decide(&mut drained, 3, "ready");
+        assert_eq!(drained.given_while_drained(), 0, "told late");
+        drained.lines[1].at_us = 80_000;
+        assert_eq!(drained.given_while_drained(), 1);
+    }
+
+    #[test]
+    fn what_lasts_must_be_noticed() {
+        let journal = journal("50 server-down A");
+        let blows = [blow("A", 0, 90), blow("B", 0, 90), blow("C", 0, 20)];
+        assert_eq!(journal.unnoticed(&blows, 30), 1);
     }
 
     #[test]

@@ -95,8 +95,9 @@ fn play_here(name: &str, setting: &Setting, scene: &Scene, site: Site, note: Opt
     let after = Gauges::when_back(&ground, &before, room)?;
     let times = Times::of(&calm);
     tally.add(Tally { written: calm.written, ..Tally::default() });
-    let rows = Rows::read(ground.address)?;
+    // The journal first: of a question of our own it would not have the end yet.
     let journal = Journal::read(&ground.journal())?;
+    let rows = Rows::read(ground.address)?;
     let found = Found { asked, room, tally, calm: times, blows, journal, before, after, most_memory_kib, rows };
     let (seed, interrupted) = (setting.seed, setting.stop.is_set());
     let report = judge(Case { name, seed, scene, note, interrupted }, found, begin.elapsed());

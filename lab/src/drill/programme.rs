@@ -23,7 +23,7 @@ const fn drill(name: &'static str, about: &'static str, scene: fn() -> Scene) ->
 }
 
 /// The drills, in the order in which `all` plays them.
-pub const DRILLS: [Drill; 20] = [
+pub const DRILLS: [Drill; 22] = [
     drill("kill", "Servers are killed under mixed load; no client notices", kill),
     drill("stop", "Servers are stopped (SIGSTOP) and go on; nothing is lost or doubled", stop),
     drill("slow", "A server answers late, or later than anybody waits", slow),
@@ -38,6 +38,8 @@ pub const DRILLS: [Drill; 20] = [
         all_down,
     ),
     drill("join", "Servers join under load, and get their share at once", join),
+    drill("drain", "Server after server is drained under load, or ended with Ctrl-C: no client notices", drain),
+    drill("policy", "The policy is changed again and again under load: no client notices", policy),
     drill(
         "queue-overflow",
         "More clients than places: a clear refusal at once, answers for everybody else",
@@ -161,6 +163,15 @@ fn join() -> Scene {
     Scene { servers: 1, more: Vec::new(), ..usual(Harm::every(Deed::Join { at_most: 6 }, 800..=1_200)) }
 }
 
+fn drain() -> Scene {
+    let scene = asking(250, usual(Harm::lasting(Deed::Drain, 300..=800, 200..=400)));
+    Scene { more: vec![Must::EmptyWithinMs(2_500)], ..scene }
+}
+
+fn policy() -> Scene {
+    Scene { more: vec![Must::ChangePolicy(50)], ..usual(Harm::every(Deed::ChangePolicy, 40..=120)) }
+}
+
 /// 12 places at servers, 8 in the queue, 60 clients.
 fn queue_overflow() -> Scene {
     let scene = with(&["--max-queue", "8"], usual(Harm::every(Deed::Crowd, 1_000..=1_000)));
@@ -197,7 +208,7 @@ fn restart_balancer() -> Scene {
 
 fn end_balancer() -> Scene {
     let scene = usual(Harm::every(Deed::EndBalancer, 1_000..=2_000));
-    Scene { errors: Errors::Ending, more: Vec::new(), ..scene }
+    Scene { errors: Errors::Ending, more: vec![Must::FinishWhatIsTaken], ..scene }
 }
 
 fn crowd() -> Scene {

@@ -59,7 +59,7 @@ pub enum Errors {
     NoServer,
     /// That there is no room: for certain, at once, with a time to come again.
     NoRoom,
-    /// That the load balancer is ending, for certain.
+    /// That the load balancer is ending, for certain; or nothing, where a request met the end of a connection that was idle.
     Ending,
 }
 
@@ -76,7 +76,9 @@ impl Errors {
                 "clients see errors only while no server lives: 'unavailable' within 4 s, or an unknown outcome"
             }
             Self::NoRoom => "clients see no error but 'busy', definite, with a time to come again",
-            Self::Ending => "clients see no error but that the load balancer is ending, definite",
+            Self::Ending => {
+                "clients see no error but that the load balancer is ending, or the end of a connection that was idle"
+            }
         }
     }
 }
@@ -94,6 +96,12 @@ pub enum Must {
     ChangePerTenFlaps(usize),
     /// Whoever is refused is told at once: 99 % within so many milliseconds.
     RefuseWithinMs(u64),
+    /// A server that is drained holds nothing after so many milliseconds, and gets nothing until it is ready again.
+    EmptyWithinMs(u64),
+    /// Every request that the load balancer had taken is answered, also when it is told to end.
+    FinishWhatIsTaken,
+    /// The policy changes at least so many times.
+    ChangePolicy(usize),
     /// Rude clients are cut off within so many milliseconds.
     CutOffWithinMs(u64),
     /// The time within which 99 % of the answers come at most doubles, or stays below this, in milliseconds.

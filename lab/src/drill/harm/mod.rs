@@ -3,12 +3,14 @@
 //! | file        | what it breaks                                                             |
 //! |-------------|----------------------------------------------------------------------------|
 //! | [`process`] | processes: killed, stopped, ended in order, started again, started anew    |
-//! | [`line`]    | a line of ours between load balancer and server: cut, late, refusing       |
+//! | [`mod@line`] | a line of ours between load balancer and server: cut, late, refusing       |
 //! | [`network`] | a real network, of namespaces of the kernel: packets vanish                |
+//! | [`admin`]   | nothing: it changes what a person may change, at the worst moment          |
 //! | [`rude`]    | the other side: clients that ask and do not read                           |
 //!
 //! [`strike`] does one after the other at random moments, and undoes it.
 
+pub mod admin;
 pub mod line;
 pub mod network;
 pub mod process;
@@ -67,6 +69,11 @@ pub enum Deed {
         /// How many at once.
         clients: usize,
     },
+    /// A server is drained by a person until it holds nothing, and had back after a while; or it ends (Ctrl-C) and is
+    /// started again.
+    Drain,
+    /// A person changes the policy.
+    ChangePolicy,
     /// Nothing is done to anybody: there are more clients than places.
     Crowd,
     /// The load balancer is killed (`kill -9`) and started again at once.
@@ -123,6 +130,12 @@ impl Harm {
             Deed::NeverRead { clients } => format!(
                 "{clients} clients that ask for much and read nothing, or a byte a second, for {lasting}, {every} apart"
             ),
+            Deed::Drain => {
+                format!(
+                    "a random server drained until it is empty, ready again after {lasting}, or Ctrl-C of it, {every} apart"
+                )
+            }
+            Deed::ChangePolicy => format!("another policy every {every}"),
             Deed::Crowd => "more clients than places".to_owned(),
             Deed::RestartBalancer => format!("kill -9 of the load balancer every {every}, started again"),
             Deed::EndBalancer => format!("Ctrl-C of the load balancer every {every}, started again"),

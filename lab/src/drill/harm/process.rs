@@ -19,13 +19,29 @@ pub(super) fn kill(field: &mut Field<'_>, victim: usize) -> anyhow::Result<Blow>
 
 /// Ended in order, and started again.
 pub(super) fn restart(field: &mut Field<'_>, victim: usize) -> anyhow::Result<Blow> {
+    field.ground.servers[victim].child.ask_to_end()?;
+    end_in_order(field, victim)?;
+    field.ground.start_again(victim)?;
+    Ok(Blow::away(format!("restarted server {}", field.id(victim)), field.ids(victim)))
+}
+
+/// Ctrl-C, which finishes what is begun; started again.
+pub(super) fn interrupt(field: &mut Field<'_>, victim: usize) -> anyhow::Result<Blow> {
+    field.ground.servers[victim].child.interrupt()?;
+    let begin = Instant::now();
+    end_in_order(field, victim)?;
+    let empty_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    field.ground.start_again(victim)?;
+    let what = format!("Ctrl-C of server {}, which ended after {empty_ms} ms", field.id(victim));
+    Ok(Blow { empty_ms: Some(empty_ms), ..Blow::away(what, field.ids(victim)) })
+}
+
+fn end_in_order(field: &mut Field<'_>, victim: usize) -> anyhow::Result<()> {
     let server = &mut field.ground.servers[victim];
-    server.child.ask_to_end()?;
     if !server.child.ends_by(Deadline::after(END_TIME)) {
         bail!("Server {} did not end within {} s of being asked to.", server.plan.id, END_TIME.as_secs());
     }
-    field.ground.start_again(victim)?;
-    Ok(Blow::away(format!("restarted server {}", field.id(victim)), field.ids(victim)))
+    Ok(())
 }
 
 /// SIGSTOP, and SIGCONT after this time, in milliseconds.

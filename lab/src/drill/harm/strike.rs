@@ -1,6 +1,6 @@
 //! Doing harm, and undoing it: one blow after the other, until it is enough.
 
-use super::{Deed, Harm, line::Line, process, rude};
+use super::{Deed, Harm, admin, line::Line, process, rude};
 use crate::drill::ground::Ground;
 use anyhow::Context;
 use fastrand::Rng;
@@ -28,6 +28,8 @@ pub struct Blow {
     pub returned: bool,
     /// How many times it was done in this blow.
     pub times: u64,
+    /// How long a server that was drained took until it held nothing, in milliseconds.
+    pub empty_ms: Option<u64>,
     /// Rude clients, by the addresses of their ends, and how each behaved.
     pub rude: Vec<(std::net::SocketAddr, String)>,
 }
@@ -112,6 +114,8 @@ impl Field<'_> {
             Deed::Join { .. } => process::join(self),
             Deed::NeverRead { clients } => rude::never_read(self, *clients, lasting),
             Deed::Crowd => return Ok(None),
+            Deed::Drain => admin::drain(self, victim, lasting),
+            Deed::ChangePolicy => admin::change_policy(self),
             Deed::RestartBalancer => process::kill_balancer(self),
             Deed::EndBalancer => process::end_balancer(self),
         }

@@ -17,9 +17,7 @@ pub(super) fn compares_with_calm(scene: &Scene) -> bool {
 
 pub(super) fn check(must: Must, found: &Found, recovery: &Recovery) -> Check {
     match must {
-        Must::NoticeWithinMs(ms) => {
-            within(format!("what happens to a server is noticed within {ms} ms"), &recovery.detections_ms, ms)
-        }
+        Must::NoticeWithinMs(ms) => noticed(found, recovery, ms),
         Must::RescueWithinMs(ms) => within(
             format!("whoever lost a server is answered by another one within {ms} ms of that"),
             &recovery.rescues_ms,
@@ -28,10 +26,24 @@ pub(super) fn check(must: Must, found: &Found, recovery: &Recovery) -> Check {
         Must::DropLateAnswers => late_answers(found),
         Must::ChangePerTenFlaps(most) => changes(found, most),
         Must::RefuseWithinMs(ms) => refused(found, ms),
+        Must::EmptyWithinMs(ms) => emptied(found, ms),
+        Must::FinishWhatIsTaken => finished(found),
+        Must::ChangePolicy(least) => policy_changed(found, least),
         Must::CutOffWithinMs(ms) => cut_off(found, ms),
         Must::KeepP99OrMs(ms) => kept_p99(found, ms),
         Must::GrowByMib(mib) => grown(found, mib),
     }
+}
+
+/// What is over before anybody needed the server need not be noticed; what lasts must be.
+fn noticed(found: &Found, recovery: &Recovery, ms: u64) -> Check {
+    let (times, unnoticed) = (&recovery.detections_ms, found.journal.unnoticed(&found.blows, ms));
+    let slowest = times.last().copied().unwrap_or_default();
+    Check::new(
+        format!("what happens to a server is noticed within {ms} ms"),
+        format!("{} times, the slowest after {slowest} ms; {unnoticed} that lasted were not", times.len()),
+        slowest <= ms && unnoticed == 0,
+    )
 }
 
 /// Times in order of size: the slowest must be in time, and there must be one.
@@ -78,6 +90,35 @@ fn refused(found: &Found, ms: u64) -> Check {
         format!("{} refused, 99 % of them within {p99} ms, all within {most} ms", times.len()),
         !times.is_empty() && p99 <= ms,
     )
+}
+
+fn emptied(found: &Found, ms: u64) -> Check {
+    let times: Vec<u64> = found.blows.iter().filter_map(|blow| blow.empty_ms).collect();
+    let (slowest, given) = (times.iter().max().copied(), found.journal.given_while_drained());
+    Check::new(
+        format!("a server that is drained is empty within {ms} ms, and gets nothing until it is ready again"),
+        format!(
+            "{} drained, the slowest empty after {} ms, {given} requests given meanwhile",
+            times.len(),
+            slowest.unwrap_or_default()
+        ),
+        slowest.is_some_and(|slowest| slowest <= ms) && given == 0,
+    )
+}
+
+fn finished(found: &Found) -> Check {
+    let (taken, unfinished) = found.journal.unfinished();
+    Check::new(
+        "every request that was taken is answered, also when the load balancer is told to end",
+        format!("{unfinished} of {taken} were not (in its last two lives)"),
+        unfinished == 0 && taken > 0,
+    )
+}
+
+fn policy_changed(found: &Found, least: usize) -> Check {
+    let changes = found.journal.of("policy-changed").count();
+    let what = format!("the policy changes at least {least} times");
+    Check::new(what, format!("{changes} changes by {} orders", found.blows.len()), changes >= least)
 }
 
 fn cut_off(found: &Found, ms: u64) -> Check {
