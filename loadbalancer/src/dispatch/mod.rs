@@ -157,6 +157,8 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             context.pool.count_again(before, &server);
         }
         let ended = relay(context, found.lease, request, story, client);
+        // Of several that had the request, another one may have answered it, or lost it last.
+        let server = story.server.clone().unwrap_or(server);
         let id = server.id.clone();
         let loss = if let Attempt::Lost(lost, why) = &ended { Some((*lost, why.clone())) } else { None };
         let (failure, again) = match ended {

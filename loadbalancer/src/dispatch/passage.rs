@@ -99,6 +99,7 @@ impl<'a> Passage<'a> {
         runner: Runner,
         client: &'a mut Connection,
     ) -> Self {
+        story.turn_to(runner.lease.server(), runner.marked);
         Self { context, request, story, runner, client, unread: 0, held: Vec::new(), recorded: false, carrier: None }
     }
 

@@ -66,8 +66,9 @@ pub fn relay(
 ) -> Attempt {
     let copied = may_be_copied(story);
     let at_once = if copied { context.copies.at_once() } else { 1 };
-    story.marked = at_once > 1;
-    let runner = match Runner::start(context, lease, request, story, story.marked) {
+    let marked = at_once > 1;
+    story.turn_to(lease.server(), marked);
+    let runner = match Runner::start(context, lease, request, story, marked) {
         Ok(runner) => runner,
         Err((lost, why)) => return Attempt::Lost(lost, why),
     };

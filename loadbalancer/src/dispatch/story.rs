@@ -40,8 +40,10 @@ pub struct Story {
     pub doubt: bool,
     /// Whether it must not be at several servers at once any more: it writes.
     pub alone: bool,
-    /// Whether the servers of the attempt at hand were told that they must not write.
+    /// Whether the server of the attempt at hand was told that it must not write.
     pub marked: bool,
+    /// The server of the attempt at hand: of several that have the request, the one that was listened to last.
+    pub server: Option<Arc<Server>>,
     /// How many servers were too slow.
     slow: u32,
     /// Bytes of the answer that the client has.
@@ -62,6 +64,7 @@ impl Story {
             wanted: Wanted { client, key, ..Wanted::default() },
             alone: false,
             marked: false,
+            server: None,
             // Whoever repeats a request does not know what became of it.
             doubt: request.what == What::Query && request.prefix.repeated() && !request.prefix.read_only(),
             slow: 0,
@@ -75,6 +78,12 @@ impl Story {
     #[must_use]
     pub fn beginning(request: &Request) -> Transfer {
         request.file.as_ref().map_or_else(Transfer::default, |file| Transfer::from(file.offset, file.sha256.clone()))
+    }
+
+    /// From now on the attempt is at this server, which was told (`marked`) that it must not write, or not.
+    pub fn turn_to(&mut self, server: &Arc<Server>, marked: bool) {
+        self.server = Some(Arc::clone(server));
+        self.marked = marked;
     }
 
     /// Whether the client has a part of a file already, so that the next server must go on with just that.

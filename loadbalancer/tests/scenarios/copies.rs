@@ -36,6 +36,13 @@ fn a_hedge_goes_to_another_server_and_the_loser_is_told_to_stop() {
     for sequence in 0..3 {
         assert!(client.fetch("file").text().ends_with("from weak"), "request {sequence}");
         lab.until_event("the loser", |event| matches!(event, Event::CopyLost { server, .. } if server == "strong"));
+        lab.until_event("the end", |event| match event {
+            Event::ResponseSent { server, .. } => {
+                assert_eq!(server, "weak", "who answered is named, not who was asked first");
+                true
+            }
+            _ => false,
+        });
         lab.until_state("strong", "idle");
     }
     let seen = strong.so_far();
@@ -170,4 +177,25 @@ fn the_budget_keeps_hedges_from_becoming_a_storm() {
     go_on.send(()).unwrap();
     assert!(client.answer(id).text().ends_with("from strong"));
     assert_eq!(requests(&weak), 0);
+}
+
+#[test]
+fn a_copy_that_was_first_and_is_lost_in_the_middle_is_the_one_that_is_avoided() {
+    let lab = Lab::new(&["--hedge-after", "20ms"]);
+    let _strong = lab.server("strong", slow());
+    let weak = lab.weaker(
+        "weak",
+        Arc::new(|ask: &mut Ask<'_>| {
+            ask.begin(8);
+            ask.hang_up();
+        }),
+    );
+    let mut client = lab.client();
+    let id = client.file("file");
+    let lost = lab.until_event("the loss", |event| matches!(event, Event::AttemptFailed { .. }));
+    assert!(matches!(&lost, Event::AttemptFailed { server, .. } if server == "weak"), "{lost:?}");
+    weak.follow(echo());
+    client.cancel(id);
+    client.answer(id);
+    lab.assert_no_panic();
 }
