@@ -61,8 +61,14 @@ pub struct Totals {
     pub copies_won: u64,
 }
 
+/// `/servers` of the administration: one pool for each frontend. Here there is one.
 #[derive(Deserialize)]
 struct Shown {
+    pools: Vec<ShownPool>,
+}
+
+#[derive(Deserialize)]
+struct ShownPool {
     totals: Totals,
 }
 
@@ -154,7 +160,8 @@ impl Balancer {
     /// If its administration does not answer.
     pub fn totals(&self) -> anyhow::Result<Totals> {
         let reply = ask(self.admin, &Ask::get("/servers"), ADMIN_TIME)?;
-        Ok(reply.json::<Shown>()?.totals)
+        let shown: Shown = reply.json()?;
+        shown.pools.first().map(|pool| pool.totals).context("The administration shows no pool")
     }
 
     /// Ends it in order.
