@@ -5,6 +5,7 @@
 mod kit;
 
 use kit::{Asking, Lab, World, text};
+use protocol::http::client;
 use std::process::Output;
 
 /// Runs `loadbalancer ctl …` in the folder of the lab.
@@ -134,4 +135,57 @@ fn why_is_answered_while_it_runs() {
     let id = json["explanation"]["request"].as_str().unwrap_or_else(|| panic!("{json}")).to_owned();
     assert_eq!(done(&world, &format!("why {id}")), told);
     assert!(refused(&world, "why nonsense", 1).contains("is not the id of a request"));
+    let line = balancer.seen.iter().find(|line| line.contains("Administration at http://")).unwrap().clone();
+    let admin = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let ask = |path: &str| client::ask(admin, &client::Ask::get(path), kit::LONG).unwrap();
+    let events: serde_json::Value = ask("/events?since=0").json().unwrap();
+    let names: Vec<_> = events["events"].as_array().unwrap().iter().map(|event| event["event"].clone()).collect();
+    assert!(names.contains(&"server-chosen".into()) && events["more"] == false, "{events}");
+    let later: serde_json::Value = ask(&format!("/events?since={}", events["next"])).json().unwrap();
+    assert!(later["next"].as_u64() >= events["next"].as_u64(), "{later}");
+    for wrong in ["/events?since=yesterday", "/events?since=-1", "/events?until=5", "/events?since=1&since=2"] {
+        assert_eq!(ask(wrong).status.code(), 400, "{wrong}");
+    }
+}
+
+/// Clients may take all descriptors that they can get: administration still answers, the servers stay known, and who comes
+/// too late is told so.
+#[test]
+fn administration_works_when_clients_have_taken_everything() {
+    let world = World::new();
+    let _server = world.server("1", "0");
+    let lab = env!("CARGO_BIN_EXE_lab");
+    let mut command = std::process::Command::new("sh");
+    let line =
+        format!("ulimit -n 200; exec '{lab}' loadbalancer --listen 127.0.0.1:0 --admin 127.0.0.1:0 --no-journal");
+    command.args(["-c", &line]).current_dir(world.path("."));
+    let mut balancer = kit::Process::start(command, "loadbalancer");
+    balancer.wait_for("Connected to server 1");
+    let line = balancer.seen.iter().find(|line| line.contains("Load balancer is listening on")).unwrap().clone();
+    let address = line.split_once('(').unwrap().1.split_once(')').unwrap().0.replace(", ", ":");
+    let join_the_crowd = |_| {
+        let client = std::net::TcpStream::connect(&address).unwrap();
+        let mut reading = client.try_clone().unwrap();
+        // Who is sent away goes; the others stay until the test lets them go.
+        std::thread::spawn(move || {
+            let _said = std::io::copy(&mut reading, &mut std::io::sink());
+            reading.shutdown(std::net::Shutdown::Both)
+        });
+        client
+    };
+    let crowd: Vec<_> = (0..300).map(join_the_crowd).collect();
+    let json = |line: &str| serde_json::from_str::<serde_json::Value>(&done(&world, line)).unwrap();
+    let totals = || json("servers --json")["pools"][0]["totals"].clone();
+    let until = std::time::Instant::now() + kit::LONG;
+    // All of them have been seen, and most of them sent away.
+    while totals()["connections"].as_u64().unwrap() + totals()["refused"].as_u64().unwrap() < 300 {
+        assert!(std::time::Instant::now() < until, "{}", totals());
+    }
+    assert_eq!(totals()["clients"], 20, "{}", totals());
+    assert!(done(&world, "weight 1 5").contains("idle"));
+    crowd.iter().for_each(|client| drop(client.shutdown(std::net::Shutdown::Both)));
+    while totals()["clients"] != 0 {
+        assert!(std::time::Instant::now() < until, "{}", totals());
+    }
+    assert_eq!(Asking::connect(address.parse().unwrap()).query("SELECT 1").server(), "1");
 }

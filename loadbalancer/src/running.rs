@@ -20,9 +20,12 @@ use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 use protocol::{
     deadline::Deadline,
+    descriptors,
     holder::explain_bind_error,
     id::IdSource,
+    limits::MAX_CONNECTIONS,
     listener::{Crew, CrewOptions},
+    output::warn,
     places::Places,
     registry::{LAB, Registry},
     runs::{RUNS, name_of_this_run},
@@ -87,7 +90,8 @@ impl LoadBalancer {
         let (admin, folder) = (config.admin.open()?, run_folder(journal.as_deref(), &registry));
         let settings = pool_settings(config);
         let seed = settings.seed;
-        let start = |bound: Bound| bound.start(config, settings.clone(), &events);
+        let max_connections = room(config, 1 + further.len())?;
+        let start = |bound: Bound| bound.start(config, max_connections, settings.clone(), &events);
         let sides = further.into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
         let pool = Pool::new(settings, events.clone());
         let copies = Copies::new(&config.copies);
@@ -106,7 +110,7 @@ impl LoadBalancer {
             },
             request_timeout: config.request_timeout.request_timeout,
         });
-        let options = CrewOptions { name: "client", max_connections: usize::try_from(config.max_connections)? };
+        let options = CrewOptions { name: "client", max_connections };
         let crew = Crew::start(listener, options, lab).context("No thread for the first client")?;
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
@@ -122,7 +126,7 @@ impl LoadBalancer {
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
         let front =
-            |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: config.max_connections };
+            |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: max_connections as u64 };
         let fronts = iter::once(front("lab", &pool)).chain(sides.iter().map(|side| front(side.name(), side.pool())));
         let members = Arc::clone(&membership.members);
         let subject = Subject { fronts: fronts.collect(), members, events: events.clone(), past: past.clone() };
@@ -204,6 +208,17 @@ fn pool_settings(config: &Config) -> Settings {
     let (options, health) = (config.options.clone(), config.health);
     let (eject, slow_start) = (health.eject, health.slow_start);
     Settings { options, seed, eject, slow_start, ..Settings::of(config.balance, config.max_queue) }
+}
+
+/// How many clients may be connected to each of so many frontends: as many as the command line says, or fewer if the
+/// system's descriptors do not suffice.
+fn room(config: &Config, frontends: usize) -> anyhow::Result<usize> {
+    let wanted = usize::try_from(config.max_connections)?;
+    let room = descriptors::room_for_clients().map_or(wanted, |room| (room / frontends).max(1));
+    if room < wanted && config.max_connections != MAX_CONNECTIONS as u64 {
+        warn!("This process may have so few descriptors (ulimit -n) that only {room} clients may be connected.");
+    }
+    Ok(wanted.min(room))
 }
 
 /// Listens where the command line says.

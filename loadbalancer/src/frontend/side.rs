@@ -70,14 +70,19 @@ impl Bound {
         wanted.map(|(kind, listen)| Ok(Self { kind, listener: bind(kind, listen)? })).collect()
     }
 
-    /// Serves, from a pool set up like this.
+    /// Serves so many connections at once, from a pool set up like this.
     ///
     /// # Errors
     /// If the system gives no threads, or two servers have the same name.
-    pub fn start(self, config: &Config, settings: Settings, events: &Events) -> anyhow::Result<Side> {
+    pub fn start(
+        self,
+        config: &Config,
+        max_connections: usize,
+        settings: Settings,
+        events: &Events,
+    ) -> anyhow::Result<Side> {
         let pool = Pool::new(settings, events.clone());
         let plain = Plain::begin(&pool, config.health.check, named(self.kind, config))?;
-        let max_connections = usize::try_from(config.max_connections)?;
         let options = CrewOptions { name: self.kind.name(), max_connections };
         let handler = handler(self.kind, config, &pool, events);
         let crew = Crew::start(self.listener, options, handler).context("No thread for the first connection")?;
