@@ -9,7 +9,8 @@ use std::{
 /// What is hidden. An origin that hears this line was deceived.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Says these bytes and the end of them, and hears all that is said.
+/// Says these bytes and the end of them, and hears all that is said. Who has ended its half is waited for only if its last
+/// request said so (`Connection: close`).
 fn say(front: &Front, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(front.address).unwrap();
     // Whoever is refused may find the connection closed already.
@@ -130,7 +131,8 @@ fn a_body_that_looks_like_a_request_stays_a_body() {
     for (count, body) in bodies.iter().enumerate() {
         let heard = say(
             &front,
-            format!("POST /p HTTP/1.1\r\nHost: a\r\n{body}GET /next HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
+            format!("POST /p HTTP/1.1\r\nHost: a\r\n{body}GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
         );
         assert_eq!(statuses(&heard), ["200", "200"], "{heard:?}");
         let seen = origin.heard();
@@ -142,26 +144,31 @@ fn a_body_that_looks_like_a_request_stays_a_body() {
 
 #[test]
 fn an_early_answer_to_an_unread_body_does_not_make_the_body_a_request() {
-    // This origin answers at once, and keeps reading: what it takes for a next request would be the body.
-    let origin = Origin::start("1", |talk| talk.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
-    let front = Front::before(&origin, &[]);
-    let mut body = HIDDEN.repeat(20_000);
-    body.truncate(600_000);
-    for _ in 0..5 {
-        let heard =
-            say(&front, format!("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n{body}").as_bytes());
-        assert_eq!(statuses(&heard).first(), Some(&"403"), "{heard:?}");
+    // This origin answers at once, keeps the connection and reads no further: what comes behind it would be its next request.
+    let (end, ends) = crossbeam_channel::bounded::<()>(0);
+    let origin = Origin::start("1", move |talk| {
+        talk.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        let _test_is_over = ends.recv();
+        false
+    });
+    let front = Front::before(&origin, &["--http-answer-time", "2s"]);
+    // More than all buffers on the way hold.
+    let body = HIDDEN.repeat(500_000);
+    let head = format!("POST /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    for _ in 0..3 {
+        let heard = say(&front, [head.as_bytes(), body.as_bytes()].concat().as_slice());
+        // A reset may overtake the answer for a client that is still sending; it gets no other one.
+        assert!(["403", ""].contains(&statuses(&heard).concat().as_str()), "{heard:?}");
     }
-    let firsts: Vec<_> = origin.heard().into_iter().filter(|heard| heard.line().starts_with("POST")).collect();
-    let connections: std::collections::BTreeSet<_> = firsts.iter().map(|heard| heard.connection).collect();
-    assert_eq!(connections.len(), firsts.len(), "a connection with an unread body was used again");
+    assert_eq!(origin.connections(), 3, "a connection with an unread body was used again");
+    drop(end);
 }
 
 #[test]
 fn what_a_connection_field_names_cannot_take_away_what_we_add() {
     let origin = Origin::start("1", hello);
     let front = Front::before(&origin, &[]);
-    let names = "Host, X-Forwarded-For, Via, X-Request-Id, Content-Length, Transfer-Encoding";
+    let names = "close, Host, X-Forwarded-For, Via, X-Request-Id, Content-Length, Transfer-Encoding";
     let heard = say(
         &front,
         format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: {names}\r\nContent-Length: 2\r\n\r\nhi").as_bytes(),
@@ -189,7 +196,7 @@ fn answers_that_can_be_read_in_two_ways_never_reach_a_client() {
     ] {
         let origin = Origin::start("1", move |talk| talk.say(answer) && false_after(talk));
         let front = Front::before(&origin, &[]);
-        let heard = say(&front, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let heard = say(&front, b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(statuses(&heard), ["502"], "{answer:?}: {heard:?}");
     }
 }
