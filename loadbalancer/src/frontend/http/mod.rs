@@ -5,8 +5,8 @@
 //! was lost, and say what happened. But then two programs in a row must agree on where it ends: see [`protocol::http`].
 //!
 //! **The idea.** A thread of the [crew](protocol::listener) serves one client as long as it stays. It reads a request, takes a
-//! server from the pool, sends the request on a connection that was kept, and passes the answer back ([`exchange`] is the
-//! loop, [`attempt`] one turn of it). Nothing is passed on as it came: heads are written anew from what was understood
+//! server from the pool, sends the request on a connection that was kept, and passes the answer back (`exchange` is the
+//! loop, `attempt` one turn of it). Nothing is passed on as it came: heads are written anew from what was understood
 //! ([`fields`]), and bodies are framed anew from their real length.
 //!
 //! **What a server must never see.** More requests than the client has sent. So whatever could be read in two ways is refused

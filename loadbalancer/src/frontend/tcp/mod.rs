@@ -5,7 +5,7 @@
 //!
 //! **The idea.** Each connection of a client gets a server from the same pool, by the same policies, as a request of the lab
 //! does: it waits for a turn if nobody has spare capacity, it holds a lease as long as it lasts, and the end of it is the
-//! end of the lease. From then on bytes are passed on in both directions ([`mod@pump`]). As long as nothing of the client
+//! end of the lease. From then on bytes are passed on in both directions (`pump`). As long as nothing of the client
 //! was passed on, another server may have it: when connecting fails, the next one is tried.
 //!
 //! **When it is wrong.** Few long connections: they stay where they were put, whatever happens to the load. A pool of
