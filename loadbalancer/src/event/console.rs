@@ -7,7 +7,7 @@ use super::{Event, Record};
 use crate::pool::Admin;
 use crossbeam_channel::Receiver;
 use protocol::output::{Plain, say, show, warn};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 /// Prints events until the stream ends (thread `console`).
 pub fn print(events: &Receiver<Arc<Record>>) {
@@ -73,7 +73,7 @@ fn print_one(event: &Event) {
         }
         Event::LeaseEnded { server, why } => say!("The lease of server {server} has ended: {}", Plain(why)),
         Event::AdminListening { address, token: Some(file) } => {
-            say!("Administration at http://{address}/ (token in {}).", file.display());
+            say!("Administration at http://{address}/ (token in {}).", from_here(file).display());
         }
         Event::AdminListening { address, token: None } => {
             say!("Administration at http://{address}/ (nothing can be changed).");
@@ -129,6 +129,11 @@ fn print_trouble(event: &Event) {
         Event::EventsLost { count } => warn!("({count} lines were not printed: the terminal was too slow.)"),
         _ => {}
     }
+}
+
+/// A path as it can be typed here.
+fn from_here(path: &Path) -> &Path {
+    std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 /// An address as the coursework prints it: `(127.0.0.1, 5050)`.

@@ -195,3 +195,26 @@ fn all_formats_agree() {
         assert_eq!(metrics["lab_server_sent_bytes"].samples[&sample], server["bytes"].as_f64().unwrap());
     }
 }
+
+/// The page about it names every metric and every column that is there, and no metric that is not.
+#[test]
+fn the_page_is_complete() {
+    let (lab, _servers) = lab();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/admin.md")).unwrap();
+    let words: BTreeSet<&str> = page.split('`').skip(1).step_by(2).collect();
+    let metrics: BTreeSet<String> = families(&lab.admin().text("/metrics")).into_keys().collect();
+    let described: BTreeSet<String> = words
+        .iter()
+        .filter(|word| word.starts_with("lab_") && !word.contains(['[', '(']))
+        .map(|word| (*word).to_owned())
+        .collect();
+    assert_eq!(described, metrics);
+    let text = lab.admin().text("/stats.csv");
+    for (column, _) in rows(&text).iter().flatten().filter(|(_, value)| !value.is_empty()) {
+        assert!(words.contains(column), "{column}");
+    }
+    for line in lab.admin().text("/").lines().filter(|line| line.starts_with("GET") || line.starts_with("POST")) {
+        let path = line.split_whitespace().nth(1).unwrap().replace("REQUEST", "ID");
+        assert!(words.contains(&path[..]), "{path}");
+    }
+}

@@ -82,13 +82,14 @@ fn stats(shown: &Value) -> String {
 fn policy(shown: &Value) -> String {
     let mut all = String::new();
     for pool in list(&shown["pools"]) {
-        let _written = writeln!(
-            all,
-            "Pool {}: policy {}, options {}",
-            text(&pool["pool"]),
-            text(&pool["policy"]),
-            pool["options"]
-        );
+        let policy = text(&pool["policy"]);
+        let _written = write!(all, "Pool {}: policy {policy}", text(&pool["pool"]));
+        // The options are those of the ring; other policies have none.
+        let options = pool["options"].as_object().filter(|_| policy == "consistent-hash");
+        for (name, value) in options.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+            let _written = write!(all, ", {} {}", name.replace('_', " "), text(value));
+        }
+        all.push('\n');
     }
     let names: Vec<_> = list(&shown["policies"]).iter().map(text).collect();
     let _written = writeln!(all, "There are {}.", names.join(", "));
