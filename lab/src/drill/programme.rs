@@ -139,8 +139,9 @@ fn refuse() -> Scene {
     with(&SOON_BACK, lined(usual(Harm::lasting(Deed::Refuse, 500..=3_000, 300..=800))))
 }
 
+/// With long pauses, because a server is back only when TCP has tried again.
 fn vanish() -> Scene {
-    let scene = asking(120, hanging(Harm::lasting(Deed::Vanish, 1_000..=6_000, 500..=1_000)));
+    let scene = asking(120, hanging(Harm::lasting(Deed::Vanish, 1_000..=6_000, 3_000..=4_000)));
     Scene { between: Between::Network, ..scene }
 }
 
