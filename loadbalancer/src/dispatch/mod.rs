@@ -30,7 +30,7 @@ use self::{
     losers::Losers,
     relay::{Attempt, relay},
     request::{Request, What},
-    retry::MAX_ATTEMPTS,
+    retry::{Lost, MAX_ATTEMPTS},
     story::Story,
 };
 use crate::{
@@ -165,17 +165,23 @@ fn attempts(context: &Context, request: &Request, story: &mut Story, client: &mu
             Attempt::Answered { bytes, complete } => return Outcome::Answered { server: id, bytes, complete },
             Attempt::Cancelled { surely } => return Outcome::Cancelled { server: Some(id), surely },
             Attempt::ClientLost(error) => return Outcome::ClientLost(error),
-            Attempt::Writes => {
-                story.alone = true;
-                continue;
-            }
+            Attempt::Writes => match story.unrepeatable.clone() {
+                Some(failure) => (failure, false),
+                None => {
+                    story.alone = true;
+                    continue;
+                }
+            },
             Attempt::Refused(failure) => (failure, true),
             Attempt::Failed(failure) => (failure, false),
             Attempt::TooSlow => story.too_slow(request),
             Attempt::Lost(lost, why) => story.lost(request, &server, lost, &why),
         };
-        let in_time = story.attempts < MAX_ATTEMPTS && !story.deadline.has_passed();
-        let again = again && in_time && account.may_retry();
+        let in_time = story.rounds < MAX_ATTEMPTS && !story.deadline.has_passed();
+        let again = again && story.unrepeatable.is_none() && in_time;
+        // A server that accepted no connection was given nothing to do: trying the next one adds no load to any.
+        let nothing_sent = matches!(loss, Some((Lost::BeforeSent, _)));
+        let again = again && (nothing_sent || account.may_retry());
         let request_id = request.prefix.id;
         context.events.emit(|| {
             let (lost, why) = loss.map_or_else(|| (None, failure.message.clone()), |(lost, why)| (Some(lost), why));
@@ -218,6 +224,7 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
             found
         }
     };
+    story.rounds += 1;
     story.attempts += 1;
     let attempt = story.attempts;
     tell_choice(&context.pool, &context.events, id, attempt, &found, false);

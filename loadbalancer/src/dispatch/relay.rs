@@ -68,7 +68,7 @@ pub fn relay(
     let at_once = if copied { context.copies.at_once() } else { 1 };
     let marked = at_once > 1;
     story.turn_to(lease.server(), marked);
-    let runner = match Runner::start(context, lease, request, story, marked) {
+    let runner = match Runner::start(context, lease, request, story, marked, context.connect_timeout) {
         Ok(runner) => runner,
         Err((lost, why)) => return Attempt::Lost(lost, why),
     };

@@ -3,7 +3,7 @@
 use super::{Context, request::Request, retry::Lost, story::Story};
 use crate::{policy::Ended, pool::Lease};
 use protocol::{deadline::Deadline, id::RequestId, limits::ATTEMPT_GRACE, wire::Connection};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A request at a server. Dropping it drops the lease: then the server gets nothing new until it has been asked.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Sends the request to the server of this lease; `marked`: as one that must not write.
+    /// Sends the request to the server of this lease, which must accept a connection `within` a time; `marked`: as one that
+    /// must not write.
     ///
     /// # Errors
     /// Why the request was not sent whole.
@@ -31,10 +32,11 @@ impl Runner {
         request: &Request,
         story: &Story,
         marked: bool,
+        within: Duration,
     ) -> Result<Self, (Lost, String)> {
         let lost = |error: protocol::wire::WireError| (Lost::BeforeSent, error.to_string());
         let tag = context.tags.next();
-        let mut link = lease.server().connection(context.connect_timeout).map_err(lost)?;
+        let mut link = lease.server().connection(within).map_err(lost)?;
         let (prefix, header) = story.ask(request);
         let prefix = if marked { prefix.as_read_only() } else { prefix };
         link.send(&prefix.with_id(tag), &header, &request.body).map_err(lost)?;

@@ -32,12 +32,17 @@ pub(crate) const SLOW_STATEMENTS: u32 = 3;
 /// The story of one request so far.
 #[derive(Debug)]
 pub struct Story {
-    /// Attempts so far.
+    /// Attempts so far, copies included.
     pub attempts: u32,
+    /// How often a server was taken for it, copies apart.
+    pub rounds: u32,
     /// What the next server must be, and must not be.
     pub wanted: Wanted,
     /// Whether an earlier attempt may have carried the request out.
     pub doubt: bool,
+    /// An attempt may have carried it out, and nobody can find out: it must not be tried again, whatever others say, and
+    /// this is what the client is told.
+    pub unrepeatable: Option<Failure>,
     /// Whether it must not be at several servers at once any more: it writes.
     pub alone: bool,
     /// Whether the server of the attempt at hand was told that it must not write.
@@ -61,7 +66,9 @@ impl Story {
         let (client, key) = (key::client(request), hash_key.of(request));
         Self {
             attempts: 0,
+            rounds: 0,
             wanted: Wanted { client, key, ..Wanted::default() },
+            unrepeatable: None,
             alone: false,
             marked: false,
             server: None,
@@ -128,7 +135,11 @@ impl Story {
         if request.what == What::File && self.passed > 0 {
             self.deadline = Deadline::after(CLIENT_PATIENCE - BEFORE_PATIENCE_ENDS);
         }
-        (retry::failure(nature, lost, why), retry::may_retry(nature, lost))
+        let (failure, again) = (retry::failure(nature, lost, why), retry::may_retry(nature, lost));
+        if retry::leaves_doubt(nature, lost) && !again {
+            self.unrepeatable = Some(failure.clone());
+        }
+        (failure, again)
     }
 
     /// A server gave no answer in time and has confirmed that it stopped. Perhaps it was the server (it may have been

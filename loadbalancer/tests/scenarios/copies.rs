@@ -199,3 +199,90 @@ fn a_copy_that_was_first_and_is_lost_in_the_middle_is_the_one_that_is_avoided() 
     client.answer(id);
     lab.assert_no_panic();
 }
+
+/// Works until it is let go or told to stop; then it hangs up, or confirms.
+fn until(go_on: crossbeam_channel::Receiver<()>) -> Script {
+    Arc::new(move |ask: &mut Ask<'_>| match ask.until_told_or(&go_on) {
+        Told::Cancel => ask.confirm(),
+        _ => ask.hang_up(),
+    })
+}
+
+#[test]
+fn what_a_copy_fails_with_is_not_believed_while_the_first_server_may_have_written() {
+    let lab = Lab::new(&["--hedge-after", "20ms"]);
+    let (go_on, waits) = crossbeam_channel::bounded(1);
+    let _strong = lab.server(
+        "strong",
+        Arc::new(move |ask: &mut Ask<'_>| {
+            assert_eq!(ask.until_told_or(&waits), Told::GoOn);
+            ask.echo();
+        }),
+    );
+    let _weak = lab.weaker(
+        "weak",
+        Arc::new(|ask: &mut Ask<'_>| ask.fail(&Failure::definite(ErrorCode::SqlError, "table t already exists"))),
+    );
+    let mut client = lab.client();
+    let id = client.sql("CREATE TABLE t (x)");
+    lab.until_event("the copy's failure", |event| matches!(event, Event::CopyLost { server, .. } if server == "weak"));
+    go_on.send(()).unwrap();
+    assert!(client.answer(id).text().ends_with("from strong"));
+    lab.assert_no_panic();
+}
+
+#[test]
+fn a_write_that_is_not_recorded_and_may_have_happened_is_not_done_again_because_a_copy_refused_it() {
+    // Without a database that records outcomes nobody can find out what a lost server did.
+    let lab = Lab::new(&["--hedge-after", "20ms"]);
+    let (vanish, vanishes) = crossbeam_channel::bounded(1);
+    let strong = lab.server("strong", until(vanishes));
+    let (refuse, waits) = crossbeam_channel::bounded(1);
+    let weak = lab.weaker(
+        "weak",
+        Arc::new(move |ask: &mut Ask<'_>| {
+            assert_eq!(ask.until_told_or(&waits), Told::GoOn);
+            ask.fail(&Failure::definite(ErrorCode::Forbidden, "It would write."));
+        }),
+    );
+    let mut client = lab.client();
+    let id = client.sql("INSERT");
+    lab.until_event("the copy", |event| matches!(event, Event::CopySent { server, .. } if server == "weak"));
+    vanish.send(()).unwrap();
+    lab.until_event("the loss", |event| matches!(event, Event::AttemptFailed { server, .. } if server == "strong"));
+    refuse.send(()).unwrap();
+    assert_eq!(client.answer(id).verdict(), (ErrorCode::UnknownOutcome, false));
+    assert_eq!((requests(&strong), requests(&weak)), (1, 1));
+    lab.assert_no_panic();
+}
+
+#[test]
+fn a_first_server_that_talks_nonsense_leaves_the_request_to_the_copy_and_its_connection_is_closed() {
+    let lab = Lab::new(&["--hedge-after", "20ms"]);
+    let (go_on, waits) = crossbeam_channel::bounded(1);
+    let strong = lab.server(
+        "strong",
+        Arc::new(move |ask: &mut Ask<'_>| {
+            assert_eq!(ask.until_told_or(&waits), Told::GoOn);
+            ask.frame(protocol::frame::Kind::Alive, &serde_json::json!({}), &[]);
+            assert_eq!(ask.until_told(), Told::Gone);
+        }),
+    );
+    let (answer, answers) = crossbeam_channel::bounded(1);
+    let _weak = lab.weaker(
+        "weak",
+        Arc::new(move |ask: &mut Ask<'_>| {
+            assert_eq!(ask.until_told_or(&answers), Told::GoOn);
+            ask.echo();
+        }),
+    );
+    let mut client = lab.client();
+    let id = client.file("file");
+    lab.until_event("the copy", |event| matches!(event, Event::CopySent { server, .. } if server == "weak"));
+    go_on.send(()).unwrap();
+    lab.until_event("the loss", |event| matches!(event, Event::AttemptFailed { server, .. } if server == "strong"));
+    answer.send(()).unwrap();
+    assert!(client.answer(id).text().ends_with("from weak"));
+    eventually("the connection is closed", || strong.so_far().contains(&Seen::Gone));
+    lab.assert_no_panic();
+}

@@ -30,8 +30,17 @@ impl Allowance {
 
     /// A request has come.
     pub fn earn(&self) {
-        let earn = |parts: u64| Some((parts + self.earned_by_each).min(KEPT * PARTS));
-        let _always = self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
+        self.add(self.earned_by_each);
+    }
+
+    /// A hedge whose token is spent was not sent.
+    pub fn give_back(&self) {
+        self.add(PARTS);
+    }
+
+    fn add(&self, more: u64) {
+        let add = |parts: u64| Some((parts + more).min(KEPT * PARTS));
+        let _always = self.parts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     /// Whether a hedge may be sent; then its token is spent.
@@ -60,6 +69,8 @@ mod tests {
         let allowance = Allowance::new(0.5);
         (0..1_000).for_each(|_| allowance.earn());
         assert_eq!((0..100).filter(|_| allowance.spend()).count(), 10);
+        allowance.give_back();
+        assert!(allowance.spend() && !allowance.spend());
     }
 
     #[test]

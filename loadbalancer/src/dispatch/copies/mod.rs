@@ -159,6 +159,11 @@ impl Copies {
         self.allowance.spend()
     }
 
+    /// The hedge that was paid for could not be sent.
+    pub fn not_sent(&self) {
+        self.allowance.give_back();
+    }
+
     /// A request was answered in this time.
     pub fn answered(&self, took: Duration) {
         if let Copying::Hedge(After::Quantile(_)) = self.copying {
