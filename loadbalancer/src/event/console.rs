@@ -96,8 +96,9 @@ fn print_trouble(event: &Event) {
         Event::ClientFailed { peer, why } => warn!("Ended the connection with {}: {}", tuple(*peer), Plain(why)),
         Event::RequestFailed { code, message, .. } => warn!("Sent error to client: {} ({code})", Plain(message)),
         Event::AttemptFailed { server, why, again, .. } => {
+            let stop = if why.ends_with(['.', ')', '!']) { "" } else { "." };
             let next = if *again { " Trying another server." } else { "" };
-            warn!("Server {server} did not answer: {}{next}", Plain(why));
+            warn!("Server {server} did not answer: {}{stop}{next}", Plain(why));
         }
         Event::ForeignAnswer { server, id } => {
             warn!("Server {server} sent an answer to {id}, which it was not asked: dropped.");

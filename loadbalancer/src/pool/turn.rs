@@ -43,7 +43,9 @@ impl Refused {
         let (code, message) = match self {
             Self::QueueFull => (ErrorCode::Busy, "Too many requests are waiting for a server."),
             Self::QueueTimeout => (ErrorCode::Busy, "No server became idle in time."),
-            Self::NoServer => (ErrorCode::Unavailable, "No server is running."),
+            Self::NoServer => {
+                (ErrorCode::Unavailable, "No server takes requests: none is running, or they are all drained.")
+            }
             Self::Withdrawn => return Failure::definite(ErrorCode::Cancelled, "The request was taken back."),
         };
         Failure::definite(code, message).retry_after_ms(1_000)

@@ -63,7 +63,10 @@ impl FromStr for After {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some(percent) = text.strip_suffix('%') else {
-            return protocol::flags::parse_timeout(text).map(Self::Time);
+            return match protocol::flags::parse_duration(text)? {
+                Duration::ZERO => Err("A copy after no time at all is a duplicate: see --duplicate.".to_owned()),
+                time => Ok(Self::Time(time)),
+            };
         };
         match percent.trim().parse::<f64>() {
             Ok(percent) if (50.0..100.0).contains(&percent) => Ok(Self::Quantile(percent / 100.0)),

@@ -107,9 +107,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Explanation(explanation) => write!(f, "{explanation}"),
-            Self::Requests(requests) if requests.is_empty() => {
-                f.write_str("There is no such request in the journal.\n")
-            }
+            Self::Requests(requests) if requests.is_empty() => f.write_str("The journal has none.\n"),
             Self::Requests(requests) => requests.iter().try_for_each(|request| writeln!(f, "{request}")),
         }
     }

@@ -162,8 +162,8 @@ impl Draft {
             Event::RequestReceived { client, text, .. } => {
                 (self.account.client, self.account.text) = (Some(client.clone()), Some(text.clone()));
             }
-            Event::ServerChosen { considered, skipped, .. } => {
-                self.account.attempts += 1;
+            Event::ServerChosen { considered, skipped, copy, .. } => {
+                self.account.attempts += u32::from(!*copy);
                 let considered = considered.iter().map(|server| &server.server);
                 self.involved.extend(considered.chain(skipped.iter().map(|server| &server.server)).cloned());
             }

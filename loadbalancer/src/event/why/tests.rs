@@ -179,7 +179,7 @@ fn copies_the_one_that_is_first_and_the_one_that_is_not() {
     assert_has(
         &explanation.to_string(),
         &[
-            "Server 2 answered it, at the 2nd attempt,",
+            "Server 2 answered it after 26 ms.",
             "Server 2 was chosen for a copy.",
             "Server 2 got a copy, 20 ms after the first one",
             "What server 1 has is not needed any more: another one was first.",

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// How connections are passed on.
 #[derive(Args, Clone, Debug)]
 pub struct TcpFlags {
-    /// Also listen for connections of any kind there, and pass each on to one of the servers of service tcp
+    /// Also listen for connections of any kind there, and pass each on to one of the servers of service echo, or of
+    /// those that --server names
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
     pub tcp: Option<Listen>,
     /// A server for --tcp that does not register itself: any program that accepts connections; may be given several times
