@@ -88,6 +88,13 @@ impl LoadBalancer {
         let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
         let further = Bound::all(config)?;
         let (admin, folder) = (config.admin.open()?, run_folder(journal.as_deref(), &registry));
+        let own = [Some(&listener), joining.as_ref(), admin.as_ref().map(|opened| &opened.listener)];
+        for listener in own.into_iter().flatten() {
+            gate.add_own(listener.local_addr().context("A port that was opened has no address")?);
+        }
+        further.iter().try_for_each(|bound| bound.add_own(&gate))?;
+        // Only now: each might name any of them.
+        further.iter().try_for_each(|bound| bound.check(config, &gate))?;
         let settings = pool_settings(config);
         let seed = settings.seed;
         let max_connections = room(config, 1 + further.len())?;
@@ -115,11 +122,9 @@ impl LoadBalancer {
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
         let registry = Registry::new(registry);
-        gate.add_own(crew.address());
         let mut pools = Pools::default().with(&[LAB], &pool);
         for side in &sides {
-            gate.add_own(side.address());
-            pools = pools.with(side.services(), side.pool());
+            pools = pools.with(side.services(), side.pool()).naming(side.services(), side.named());
             events.emit(|| Event::FrontendListening { frontend: side.name().to_owned(), address: side.address() });
         }
         let check = config.health.check;
@@ -260,7 +265,6 @@ impl Following {
     /// Lets servers join over the network.
     fn listen(&self, listener: TcpListener) -> anyhow::Result<Crew> {
         let shared = self.members.shared();
-        shared.gate.add_own(listener.local_addr().context("The registration port has no address")?);
         let options = CrewOptions { name: "join", max_connections: MAX_JOINED };
         let crew = Crew::start(listener, options, Arc::new(Registration { members: Arc::clone(&self.members) }))
             .context("No thread for servers that join")?;

@@ -121,7 +121,6 @@ impl Admin {
             .ok()
             .unzip();
         let Subject { fronts, members, events, past } = subject;
-        members.shared().gate.add_own(own);
         let ending = Arc::new(AtomicBool::new(false));
         let (told, door) = (events.clone(), Door { own, token });
         let (fronts, memory) = (Fronts(fronts), Memory::new(past));

@@ -5,7 +5,10 @@ use crate::{
     config::Config,
     dispatch::budget::Budget,
     event::Events,
-    membership::plain::{Named, Plain},
+    membership::{
+        gate::Gate,
+        plain::{Named, Plain},
+    },
     pool::{Pool, Settings},
 };
 use anyhow::Context as _;
@@ -33,7 +36,7 @@ pub struct Side {
     crew: Crew,
     pool: Arc<Pool>,
     /// Those who probe the servers that are named on the command line.
-    _plain: Plain,
+    plain: Plain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,30 @@ impl Bound {
         wanted.map(|(kind, listen)| Ok(Self { kind, listener: bind(kind, listen)? })).collect()
     }
 
+    /// Adds its address to those that are this load balancer's own.
+    ///
+    /// # Errors
+    /// If the system does not tell it.
+    pub fn add_own(&self, gate: &Gate) -> anyhow::Result<()> {
+        gate.add_own(self.listener.local_addr().with_context(|| format!("--{} has no address", self.kind.name()))?);
+        Ok(())
+    }
+
+    /// Looks whether one of its named servers is this load balancer itself, which would ask itself without end.
+    ///
+    /// # Errors
+    /// If so; a sentence says which.
+    pub fn check(&self, config: &Config, gate: &Gate) -> anyhow::Result<()> {
+        match named(self.kind, config).iter().find(|named| gate.is_own(named.address)) {
+            Some(own) => anyhow::bail!(
+                "Server {} at {} is this load balancer itself: it would pass on to itself without end.",
+                own.id,
+                own.address
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Serves so many connections at once, from a pool set up like this.
     ///
     /// # Errors
@@ -86,7 +113,7 @@ impl Bound {
         let options = CrewOptions { name: self.kind.name(), max_connections };
         let handler = handler(self.kind, config, &pool, events);
         let crew = Crew::start(self.listener, options, handler).context("No thread for the first connection")?;
-        Ok(Side { kind: self.kind, crew, pool, _plain: plain })
+        Ok(Side { kind: self.kind, crew, pool, plain })
     }
 }
 
@@ -105,6 +132,7 @@ fn named(kind: Kind, config: &Config) -> &[Named] {
 
 fn handler(kind: Kind, config: &Config, pool: &Arc<Pool>, events: &Events) -> Arc<dyn Handler> {
     let (pool, events, ids) = (Arc::clone(pool), events.clone(), IdSource::new(fastrand::u64(..)));
+    let budget = Budget::default();
     let connect_timeout = config.connect_timeout.connect_timeout;
     let queue_timeout = config.queue_timeout.queue_timeout;
     match kind {
@@ -114,6 +142,7 @@ fn handler(kind: Kind, config: &Config, pool: &Arc<Pool>, events: &Events) -> Ar
             ids,
             connect_timeout,
             queue_timeout,
+            budget,
             idle: config.tcp.tcp_idle,
             send_proxy: config.tcp.send_proxy,
             trusted: config.tcp.accept_proxy.clone(),
@@ -125,7 +154,7 @@ fn handler(kind: Kind, config: &Config, pool: &Arc<Pool>, events: &Events) -> Ar
             connect_timeout,
             queue_timeout,
             request_timeout: config.request_timeout.request_timeout,
-            budget: Budget::default(),
+            budget,
             hash_key: config.hash_key,
             flags: config.http.clone(),
         }),
@@ -145,6 +174,12 @@ impl Side {
         self.kind.services()
     }
 
+    /// The ids of its servers that are named on the command line.
+    #[must_use]
+    pub fn named(&self) -> &[String] {
+        self.plain.ids()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -161,5 +196,26 @@ impl Side {
     #[must_use]
     pub fn crew(&self) -> &Crew {
         &self.crew
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn a_named_server_is_not_the_load_balancer_itself() {
+        let config = |flags: &[&str]| Config::try_parse_from([&["loadbalancer"], flags].concat()).unwrap();
+        for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let bound = Bound::all(&config(&["--tcp", listen])).unwrap().remove(0);
+            let port = bound.listener.local_addr().unwrap().port();
+            let gate = Gate::new(Vec::new(), false).unwrap();
+            bound.add_own(&gate).unwrap();
+            let check = |server: &str| bound.check(&config(&["--tcp", listen, "--server", server]), &gate);
+            let error = check(&format!("loop=127.0.0.1:{port}")).unwrap_err().to_string();
+            assert!(error.contains("Server loop at") && error.contains("itself"), "{error}");
+            check("127.0.0.1:1").unwrap();
+        }
     }
 }

@@ -199,6 +199,12 @@ impl Members {
             let why = format!("Server {} of the registry has an address of this load balancer: passed over.", entry.id);
             events.emit(|| Event::RegistryTrouble { why });
         }
+        let (named, others): (Vec<&Entry>, Vec<&Entry>) =
+            others.into_iter().partition(|entry| self.shared.pools.is_named(&entry.service, &entry.id));
+        for entry in named {
+            let why = format!("{} It is passed over.", named_already(&entry.id));
+            events.emit(|| Event::RegistryTrouble { why });
+        }
         let mut inner = self.inner.lock();
         inner.roll.file_says(others.into_iter().cloned());
         self.reconcile(&mut inner);
@@ -239,6 +245,9 @@ impl Members {
     fn claim(&self, source: Source, entry: Entry, incarnation: Option<u64>) -> Result<(u64, Arc<Standing>), NotAdded> {
         if self.shared.pools.of(&entry.service).is_none() {
             return Err(NotAdded::NotAllowed(format!("Nobody asks here for the service {}.", entry.service)));
+        }
+        if self.shared.pools.is_named(&entry.service, &entry.id) {
+            return Err(NotAdded::Taken(named_already(&entry.id)));
         }
         let mut inner = self.inner.lock();
         if inner.ended {
@@ -307,6 +316,10 @@ impl Members {
         }
         inner.told = passed.into_iter().map(|(number, ..)| number).collect();
     }
+}
+
+fn named_already(id: &str) -> String {
+    format!("The load balancer's command line names a server {id}: another one needs another id.")
 }
 
 fn explain(denied: &Denied) -> NotAdded {

@@ -80,6 +80,7 @@ fn parse_weight(text: &str) -> Result<u32, String> {
 #[derive(Debug, Default)]
 pub struct Plain {
     ends: Vec<Sender<Infallible>>,
+    ids: Vec<String>,
 }
 
 impl Plain {
@@ -103,8 +104,15 @@ impl Plain {
             let spawned = thread::Builder::new().name(format!("probe-{}", named.id)).spawn(move || prober.watch());
             spawned.with_context(|| format!("No thread to watch server {}", named.id))?;
             plain.ends.push(end);
+            plain.ids.push(named.id.clone());
         }
         Ok(plain)
+    }
+
+    /// The ids of these servers. Nobody else may have them in this pool.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.ids
     }
 }
 

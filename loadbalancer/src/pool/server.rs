@@ -128,6 +128,14 @@ impl Server {
         }
     }
 
+    /// Whether this connection to it was cut, because it was declared down: then its end is ours, not the server's.
+    #[must_use]
+    pub fn has_cut(&self, connection: &Connection) -> bool {
+        // Those that are cut leave the list, and nobody else does who is still in use.
+        let stream = Arc::as_ptr(connection.stream());
+        !self.all.lock().iter().any(|noted| noted.as_ptr() == stream)
+    }
+
     /// Closes the kept connections: the server is down or has left.
     pub(super) fn forget_connections(&self) {
         let kept = self.kept.lock().take();

@@ -103,6 +103,34 @@ fn a_server_that_breaks_in_the_middle_is_a_reset_for_its_client() {
 }
 
 #[test]
+fn a_server_that_is_declared_down_is_a_reset_for_its_clients() {
+    let mut echo = Echo::start();
+    let lab = Lab::new(&["--check", "inter 50ms fall 2"], &[echo.address]);
+    let mut client = lab.connect();
+    client.write_all(b"1").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    // Who has a connection could still use it; but nobody is accepted any more, so the server counts as lost.
+    echo.close();
+    assert_eq!(client.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    lab.until("the connection is counted as failed", |pool| {
+        let server = &pool.snapshot().servers[0];
+        (server.answered, server.failed) == (0, 1)
+    });
+}
+
+#[test]
+fn a_server_that_refuses_is_looked_at_at_once() {
+    let mut echo = Echo::start();
+    let lab = Lab::new(&["--check", "inter 1h fall 1"], &[echo.address]);
+    assert_eq!(lab.asks(b"hello"), b"hello");
+    echo.close();
+    let begin = Instant::now();
+    assert_eq!(lab.asks(b"hello"), b"");
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    lab.until_event("down", |event| matches!(event, Event::ServerDown { .. }));
+}
+
+#[test]
 fn a_full_server_has_its_clients_wait_for_their_turn() {
     let echo = Echo::start();
     let lab = Lab::with_server(&[], &format!("only={},capacity=1", echo.address));

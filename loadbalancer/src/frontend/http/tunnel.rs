@@ -22,7 +22,9 @@ pub(super) fn open(exchange: &mut Exchange<'_>, mut runner: Runner, answer: &Ans
         return runner.failed(trouble);
     }
     let idle = exchange.http.flags.http_idle;
-    let (flow, over) = pump(exchange.client.wire().stream(), runner.link.wire().stream(), idle);
+    let link = runner.link.wire();
+    let was_cut = || runner.lease.server().has_cut(link);
+    let (flow, over) = pump(exchange.client.wire().stream(), link.stream(), idle, &was_cut);
     let (ended, how) = match &over {
         Over::Done => (Ended::Answered, "both have ended it".to_owned()),
         Over::Idle => (Ended::Answered, "nothing was said for too long".to_owned()),

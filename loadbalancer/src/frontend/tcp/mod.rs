@@ -6,7 +6,8 @@
 //! **The idea.** Each connection of a client gets a server from the same pool, by the same policies, as a request of the lab
 //! does: it waits for a turn if nobody has spare capacity, it holds a lease as long as it lasts, and the end of it is the
 //! end of the lease. From then on bytes are passed on in both directions (`pump`). As long as nothing of the client
-//! was passed on, another server may have it: when connecting fails, the next one is tried.
+//! was passed on, another server may have it: when connecting fails, the next one is tried, as far as the budget of retries
+//! allows, and as long as the client is there.
 //!
 //! **When it is wrong.** Few long connections: they stay where they were put, whatever happens to the load. A pool of
 //! connections in the client (most database drivers) hides its requests behind them. That is why there is a frontend for
@@ -25,6 +26,8 @@ pub use self::{
 use self::proxy_protocol::{Ends, Read, Version};
 use crate::{
     dispatch::{
+        LEAST_PAUSE,
+        budget::Budget,
         retry::{Lost, MAX_ATTEMPTS},
         tell_choice,
     },
@@ -44,6 +47,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -61,6 +65,8 @@ pub struct Tcp {
     pub connect_timeout: Duration,
     /// How long a connection waits for a server.
     pub queue_timeout: Duration,
+    /// How much trying again is allowed.
+    pub budget: Budget,
     /// How long nothing may be said in either direction.
     pub idle: Duration,
     /// The PROXY header that servers get.
@@ -132,6 +138,7 @@ impl Tcp {
     fn pass_on(&self, call: &Call<'_>) {
         let caller = xxh3_64(call.ends.client.ip().to_string().as_bytes());
         let mut wanted = Wanted { client: caller, key: caller, ..Wanted::default() };
+        let mut account = self.budget.open();
         let mut before: Option<Arc<Server>> = None;
         for attempt in 1..=MAX_ATTEMPTS {
             let found = match self.take(call, &wanted) {
@@ -140,12 +147,30 @@ impl Tcp {
             };
             tell_choice(&self.pool, &self.events, call.id, attempt, &found, false);
             let server = Arc::clone(found.lease.server());
+            if wanted.avoid.contains(&server.key) {
+                // Nobody else is up: the same one again, but not at once.
+                thread::park_timeout(LEAST_PAUSE);
+            }
+            if before.is_some() && !is_there(call.stream) {
+                found.lease.finish(Ended::Cancelled);
+                return self.refused(call, Refused::Withdrawn);
+            }
             before.iter().for_each(|before| self.pool.count_again(before, &server));
             wanted.avoid.push(server.key);
             before = Some(server);
             match self.connect(call, &found.lease) {
-                Ok(server) => return self.carry(call, found.lease, &server),
-                Err(why) => self.not_connected(call, found.lease, why, attempt < MAX_ATTEMPTS),
+                Ok(server) => {
+                    // It is placed. What is in hand is what still looks for a server.
+                    drop(account);
+                    return self.carry(call, found.lease, &server);
+                }
+                Err(why) => {
+                    let again = attempt < MAX_ATTEMPTS && account.may_retry();
+                    self.not_connected(call, found.lease, why, again);
+                    if !again {
+                        break;
+                    }
+                }
             }
         }
         self.refused(call, Refused::NoServer);
@@ -174,12 +199,15 @@ impl Tcp {
     /// Nothing of the client was passed on, so the server cannot have done anything with it.
     fn not_connected(&self, call: &Call<'_>, lease: Lease, why: String, again: bool) {
         let (request, server) = (call.id, lease.server().id.clone());
+        // Whoever watches it looks at once, and not when it is time again.
+        lease.server().ask();
         lease.finish(Ended::Failed);
         self.events.emit(|| Event::AttemptFailed { request, server, lost: Some(Lost::BeforeSent), why, again });
     }
 
     fn carry(&self, call: &Call<'_>, lease: Lease, server: &Connection) {
-        let (flow, over) = pump(call.stream, server.stream(), self.idle);
+        let was_cut = || lease.server().has_cut(server);
+        let (flow, over) = pump(call.stream, server.stream(), self.idle, &was_cut);
         let (request, id) = (call.id, lease.server().id.clone());
         let (statistics, totals) = (&lease.server().statistics, self.pool.totals());
         statistics.bytes_in.add(flow.up);
@@ -242,7 +270,7 @@ fn read_header(mut stream: &TcpStream) -> io::Result<Option<Ends>> {
             }
             Read::Wrong(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
             // What has come stays in the socket, so the next look would return at once.
-            Read::More if seen == known => std::thread::park_timeout(Duration::from_millis(1)),
+            Read::More if seen == known => thread::park_timeout(Duration::from_millis(1)),
             Read::More => known = seen,
         }
     }

@@ -7,7 +7,14 @@
 //! **The idea.** Two *ways*, each with a buffer of its own: what has come on one connection goes out on the other, whenever
 //! it comes. One thread serves both, because it waits for both sockets at once (`poll`). When one side ends its half (FIN),
 //! that end is passed on behind the last byte, and the other way goes on: a client may end its question and still wait for
-//! the answer. When a side is reset, the other is reset, so that nobody takes a broken answer for a whole one.
+//! the answer. When a side is reset, the other is reset, so that nobody takes a broken answer for a whole one. The same
+//! if we have cut the server's connection ourselves, because the server was declared down: an end that we made ourselves
+//! looks like one of the server's, so whoever calls is asked.
+//!
+//! **Early answers.** "Too many connections", or 413 in the middle of an upload: the server says it, and closes. What the
+//! client is still sending finds a closed door, and that must not keep the answer from it. So what a server says is passed
+//! on before what it hears; and when it hears nothing any more, the rest of what the client sends is thrown away until
+//! the server's answer has ended.
 //!
 //! **Back pressure.** A way reads only when it has nothing left to write. So a slow reader slows its writer down, through
 //! the kernel's buffers, and memory does not grow.
@@ -52,11 +59,12 @@ pub enum Over {
 }
 
 /// Passes bytes on in both directions until both have ended, one side breaks, or nothing is said for `idle`. Whatever the
-/// reason, both connections are over when this returns; a side that broke is passed on as a reset.
-pub fn pump(client: &TcpStream, server: &TcpStream, idle: Duration) -> (Flow, Over) {
+/// reason, both connections are over when this returns; a side that broke is passed on as a reset. `was_cut` says whether
+/// the server's connection was ended on our side, because the server is down: that counts as a server that broke.
+pub fn pump(client: &TcpStream, server: &TcpStream, idle: Duration, was_cut: &dyn Fn() -> bool) -> (Flow, Over) {
     let (mut up, mut down) = (Way::default(), Way::default());
     let over = match both_waiting_never(client, server) {
-        Ok(()) => run(client, server, &mut up, &mut down, idle),
+        Ok(()) => Both { client, server, up: &mut up, down: &mut down, deaf: None, was_cut }.run(idle),
         Err(error) => Over::Client(error),
     };
     match &over {
@@ -73,37 +81,79 @@ fn both_waiting_never(client: &TcpStream, server: &TcpStream) -> io::Result<()> 
     server.set_nonblocking(true)
 }
 
-fn run(client: &TcpStream, server: &TcpStream, up: &mut Way, down: &mut Way, idle: Duration) -> Over {
-    let mut deadline = Deadline::after(idle);
-    while !(up.is_over() && down.is_over()) {
-        let ready = match wait(client, server, up, down, deadline) {
-            Ok(Some(ready)) => ready,
-            Ok(None) => return Over::Idle,
-            Err(error) => return Over::Client(error),
-        };
-        let before = up.passed() + down.passed();
-        if (ready.client || ready.server)
-            && let Err(over) = advance(client, server, up, down, ready)
-        {
-            return over;
-        }
-        if up.passed() + down.passed() > before {
-            deadline = Deadline::after(idle);
-        }
-    }
-    Over::Done
+/// Both ways of a connection, between its two sides.
+struct Both<'a> {
+    client: &'a TcpStream,
+    server: &'a TcpStream,
+    up: &'a mut Way,
+    down: &'a mut Way,
+    /// The server has broken while something was written to it; what it had said before is still passed on.
+    deaf: Option<io::Error>,
+    was_cut: &'a dyn Fn() -> bool,
 }
 
-/// Lets each way go on as far as it can without waiting.
-fn advance(client: &TcpStream, server: &TcpStream, up: &mut Way, down: &mut Way, ready: Ready) -> Result<(), Over> {
-    if ready.client {
-        up.read(client).map_err(Over::Client)?;
+impl Both<'_> {
+    fn run(mut self, idle: Duration) -> Over {
+        match self.pass_all(idle) {
+            Over::Done | Over::Idle if (self.was_cut)() => Over::Server(cut()),
+            over => over,
+        }
     }
-    if ready.server {
-        down.read(server).map_err(Over::Server)?;
+
+    fn pass_all(&mut self, idle: Duration) -> Over {
+        let mut deadline = Deadline::after(idle);
+        while !(self.up.is_over() && self.down.is_over()) {
+            let ready = match wait(self.client, self.server, self.up, self.down, deadline) {
+                Ok(Some(ready)) => ready,
+                Ok(None) => return Over::Idle,
+                Err(error) => return Over::Client(error),
+            };
+            let before = self.up.passed() + self.down.passed();
+            if (ready.client || ready.server)
+                && let Err(over) = self.advance(ready)
+            {
+                return over;
+            }
+            if self.up.passed() + self.down.passed() > before {
+                deadline = Deadline::after(idle);
+            }
+        }
+        self.deaf.take().map_or(Over::Done, Over::Server)
     }
-    up.write(server).map_err(Over::Server)?;
-    down.write(client).map_err(Over::Client)
+
+    /// Lets each way go on as far as it can without waiting.
+    fn advance(&mut self, ready: Ready) -> Result<(), Over> {
+        if ready.client {
+            self.up.read(self.client).map_err(Over::Client)?;
+        }
+        if ready.server && self.down.wants_more() {
+            self.hear()?;
+        }
+        self.down.write(self.client).map_err(Over::Client)?;
+        if let Err(error) = self.up.write(self.server) {
+            self.up.discard();
+            // A broken pipe is an end in order: the server had said that it ends. Anything else broke it.
+            self.deaf = Some(error).filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        }
+        Ok(())
+    }
+
+    /// Takes what the server says. Its end is not believed if it was none.
+    fn hear(&mut self) -> Result<(), Over> {
+        self.down.read(self.server).map_err(Over::Server)?;
+        match self.deaf.take() {
+            Some(error) if self.down.has_heard_the_end() => Err(Over::Server(error)),
+            _ if self.down.has_heard_the_end() && (self.was_cut)() => Err(Over::Server(cut())),
+            deaf => {
+                self.deaf = deaf;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "it was declared down")
 }
 
 /// Which side can be read from, or written to.

@@ -22,7 +22,7 @@ fn pair() -> (TcpStream, TcpStream) {
 fn pumped(idle: Duration) -> (TcpStream, TcpStream, JoinHandle<(Flow, Over)>) {
     let (client, inner_client) = pair();
     let (server, inner_server) = pair();
-    let pump = thread::spawn(move || pump(&inner_client, &inner_server, idle));
+    let pump = thread::spawn(move || pump(&inner_client, &inner_server, idle, &|| false));
     (client, server, pump)
 }
 
@@ -98,6 +98,33 @@ fn a_reset_is_passed_on_as_a_reset() {
     let error = (&client).read(&mut [0; 10]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert!(matches!(pump.join().unwrap().1, Over::Server(_)));
+}
+
+#[test]
+fn an_end_that_we_made_ourselves_is_no_end_of_the_server() {
+    let ((client, inner_client), (_server, inner_server)) = (pair(), pair());
+    inner_server.shutdown(Shutdown::Both).unwrap();
+    let (_, over) = pump(&inner_client, &inner_server, LONG, &|| true);
+    assert!(matches!(over, Over::Server(_)), "{over:?}");
+    drop(inner_client);
+    assert_eq!((&client).read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn an_early_answer_reaches_a_client_that_is_still_asking() {
+    let ((mut client, inner_client), (mut server, inner_server)) = (pair(), pair());
+    // Both have said more than is moved at once before anybody listens, and the server is gone.
+    let (question, answer) = (vec![1; 40_000], vec![2; 40_000]);
+    client.write_all(&question).unwrap();
+    server.write_all(&answer).unwrap();
+    drop(server);
+    let pump = thread::spawn(move || pump(&inner_client, &inner_server, LONG, &|| false));
+    let mut heard = vec![0; answer.len()];
+    client.read_exact(&mut heard).unwrap();
+    assert!(heard == answer, "another answer came than was given");
+    let (flow, over) = pump.join().unwrap();
+    assert_eq!(flow.down, 40_000);
+    assert!(matches!(over, Over::Done), "{over:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rustix::{
     io::Errno,
-    pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
+    pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice},
 };
 use std::{
     io::{self, Read, Write},
@@ -14,6 +14,8 @@ use std::{
 const BUFFER: usize = 16 * 1024;
 /// Size of the pipe for what is large, in bytes; where so much is not allowed, the usual 64 KiB serve.
 const PIPE: usize = 1024 * 1024;
+/// The smallest pipe that is worth it, in bytes. A user who has many pipes gets new ones of a page or two: copying is faster.
+const LEAST_PIPE: usize = 64 * 1024;
 /// Bytes that are moved at once. More would have the receiver wait for them.
 const AT_ONCE: usize = 256 * 1024;
 
@@ -32,6 +34,8 @@ pub(super) struct Way {
     ended: bool,
     /// That was passed on.
     over: bool,
+    /// Nobody takes anything any more: what comes is thrown away.
+    discards: bool,
     passed: u64,
 }
 
@@ -39,6 +43,17 @@ impl Way {
     /// Bytes that were passed on.
     pub(super) fn passed(&self) -> u64 {
         self.passed
+    }
+
+    /// Whether the side that is read from has ended its half.
+    pub(super) fn has_heard_the_end(&self) -> bool {
+        self.ended
+    }
+
+    /// From now on what comes is taken and thrown away, for nobody is there to take it; so it is over.
+    pub(super) fn discard(&mut self) {
+        (self.start, self.end, self.piped, self.pipe) = (0, 0, 0, None);
+        (self.copies, self.discards, self.over) = (true, true, true);
     }
 
     /// Whether everything was passed on, the end included.
@@ -72,6 +87,9 @@ impl Way {
             None => self.fill(from)?,
         };
         self.ended = taken == Some(0);
+        if self.discards {
+            self.end = 0;
+        }
         Ok(())
     }
 
@@ -115,8 +133,9 @@ const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 fn open_pipe() -> Option<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-    let _as_large_as_allowed = fcntl_setpipe_size(&writer, PIPE);
-    Some((reader, writer))
+    // As large as allowed, which may be too small.
+    let size = fcntl_setpipe_size(&writer, PIPE).or_else(|_| fcntl_getpipe_size(&writer)).ok()?;
+    (size >= LEAST_PIPE).then_some((reader, writer))
 }
 
 /// What was done now; `None` if it would have to wait.
