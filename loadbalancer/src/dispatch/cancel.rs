@@ -43,9 +43,9 @@ pub fn tell(runner: &mut Runner) -> Result<(), WireError> {
     runner.link.send(&Prefix::new(Kind::Cancel, runner.tag, 0, 0), &[], &[])
 }
 
-/// Waits for the last word of a server that was told to stop.
-pub fn confirmed(runner: &mut Runner) -> Stopped {
-    last_word(runner, 0, Deadline::after(CANCEL_TIME)).unwrap_or(Stopped::Unconfirmed)
+/// Waits until the deadline for the last word of a server that was told to stop.
+pub fn confirmed(runner: &mut Runner, deadline: Deadline) -> Stopped {
+    last_word(runner, 0, deadline).unwrap_or(Stopped::Unconfirmed)
 }
 
 fn last_word(runner: &mut Runner, mut unread: usize, deadline: Deadline) -> Option<Stopped> {

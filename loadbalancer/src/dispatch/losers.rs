@@ -5,15 +5,16 @@
 //!
 //! **The idea.** The thread that carried the request tells the loser to stop and hands it over to one of a few threads that
 //! wait for last words (threads `loser-N`). Their queue is bounded. When it is full, or a last word does not come within a
-//! second, the lease is dropped: then the server is in doubt and gets nothing new until it has been asked. So the worst
+//! second of the telling, time in the queue included, the lease is dropped: then the server is in doubt and gets nothing new until it has been asked. So the worst
 //! case is a server that is used less than it could be, never one that is used twice.
 
 use super::{
-    cancel::{self, Stopped},
+    cancel::{self, CANCEL_TIME, Stopped},
     runner::Runner,
 };
 use crate::policy::Ended;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use protocol::deadline::Deadline;
 use std::{io, thread};
 
 /// Threads that wait for last words.
@@ -24,7 +25,7 @@ const QUEUE: usize = 256;
 /// Where losers go.
 #[derive(Debug)]
 pub struct Losers {
-    queue: Option<Sender<Runner>>,
+    queue: Option<Sender<(Runner, Deadline)>>,
 }
 
 impl Losers {
@@ -56,18 +57,20 @@ impl Losers {
 
     /// Tells a loser to stop, and has somebody wait for its last word.
     pub fn dismiss(&self, mut loser: Runner) {
+        // From now on, not from when a thread has time for it: losers that hang must not make those behind them hang longer.
+        let deadline = Deadline::after(CANCEL_TIME);
         if cancel::tell(&mut loser).is_ok()
             && let Some(queue) = &self.queue
         {
             // Full: the loser is dropped, its lease with it.
-            let _ = queue.try_send(loser);
+            let _ = queue.try_send((loser, deadline));
         }
     }
 }
 
-fn await_last_words(losers: &Receiver<Runner>) {
-    for mut loser in losers {
-        if cancel::confirmed(&mut loser) != Stopped::Unconfirmed {
+fn await_last_words(losers: &Receiver<(Runner, Deadline)>) {
+    for (mut loser, deadline) in losers {
+        if cancel::confirmed(&mut loser, deadline) != Stopped::Unconfirmed {
             loser.done(Ended::Cancelled);
         }
     }

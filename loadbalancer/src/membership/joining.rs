@@ -145,6 +145,7 @@ impl Registration {
             let id = lease.server.clone();
             failure_of(&NotAdded::NotBelieved { id, why })
         })?;
+        self.members.stays(lease.number);
         Ok(lease)
     }
 

@@ -119,10 +119,16 @@ impl Members {
     pub fn add(&self, entry: Entry) -> Result<(), NotAdded> {
         self.shared.gate.check_entry(None, &entry).map_err(NotAdded::NotAllowed)?;
         let (number, standing) = self.claim(Source::Added, entry.clone(), None)?;
-        standing.wait(FIRST_WORD).map_err(|why| {
-            self.take_back(number);
-            NotAdded::NotBelieved { id: entry.id, why }
-        })
+        match standing.wait(FIRST_WORD) {
+            Ok(()) => {
+                self.stays(number);
+                Ok(())
+            }
+            Err(why) => {
+                self.take_back(number);
+                Err(NotAdded::NotBelieved { id: entry.id, why })
+            }
+        }
     }
 
     /// The same for the server that answers at this control address, and says itself who it is.
@@ -162,6 +168,8 @@ impl Members {
         let why_not = inner.contacts.get(id).and_then(|watched| watched.standing.why_not());
         self.reconcile(&mut inner);
         drop(inner);
+        // What was decided about it was about that server, not about the next one of its id.
+        self.shared.pools.of(&entry.service).into_iter().for_each(|pool| pool.forget(id));
         self.shared.events.emit(|| Event::ServerRemoved { server: id.to_owned() });
         Some(Member { entry, source, why_not })
     }
@@ -217,6 +225,11 @@ impl Members {
         self.claim(Source::Joined, entry, Some(incarnation))
     }
 
+    /// The server of this claim is believed: nobody who gave way to it returns.
+    pub(super) fn stays(&self, number: u64) {
+        self.inner.lock().roll.stays(number);
+    }
+
     /// A lease has ended, or an attempt to join has failed.
     pub(super) fn take_back(&self, number: u64) {
         let mut inner = self.inner.lock();
@@ -265,6 +278,7 @@ impl Members {
             Some(watched) => Ok((number, Arc::clone(&watched.standing))),
             None => {
                 inner.roll.take_back(number);
+                self.reconcile(&mut inner);
                 Err(NotAdded::NotBelieved { id, why: "the system gives no thread to speak to it".to_owned() })
             }
         }

@@ -8,7 +8,7 @@
 //!
 //! 1. An id and an address belong to one [`Claim`] at a time.
 //! 2. Who lives keeps them: a claim to what a living server has is refused. A server in the file that does not answer gives
-//!    way, and so does one that a person has added. A lease does not: it *is* a sign of life, and ends by itself.
+//!    way, and so does one that a person has added; for good only if the newcomer is believed. A lease does not: it *is* a sign of life, and ends by itself.
 //! 3. While a joined or added server has an id, the file's entry of it is passed over. It counts again afterwards.
 //! 4. What a person has removed stays away, as that process: its entry in the file and its next attempts to join do not
 //!    count, because a server puts its entry back, and joins again. The next process with the id, or the same one when a
@@ -84,6 +84,18 @@ pub struct Roll {
     file: Vec<Claim>,
     others: Vec<Claim>,
     removed: Vec<Entry>,
+    /// What gave way to whom, as long as it is not sure that the newcomer stays.
+    displaced: Vec<Displaced>,
+}
+
+/// What gave way to a newcomer.
+#[derive(Debug)]
+struct Displaced {
+    /// The number of the newcomer's claim.
+    by: u64,
+    claims: Vec<Claim>,
+    /// What a person had removed, and has added again.
+    removed: Vec<Entry>,
 }
 
 impl Roll {
@@ -98,7 +110,7 @@ impl Roll {
     }
 
     /// Somebody claims that this server should be in the pool. `lives` says whether the server of a claim does. The number
-    /// of the new claim is returned; claims that give way to it are gone.
+    /// of the new claim is returned; claims that give way to it are gone once it [stays](Self::stays).
     ///
     /// # Errors
     /// If it is refused; then nothing has changed.
@@ -121,27 +133,53 @@ impl Roll {
             return Err(Denied::Taken(Box::new(keeper.clone())));
         }
         self.last += 1;
-        self.others.retain(|claim| !claim.clashes_with(&new.entry));
-        self.removed.retain(|gone| !gone.is_same_process(&new.entry));
+        let claims = self.others.extract_if(.., |claim| claim.clashes_with(&new.entry)).collect();
+        let removed = self.removed.extract_if(.., |gone| gone.is_same_process(&new.entry)).collect();
+        self.displaced.push(Displaced { by: self.last, claims, removed });
         self.others.push(new);
         Ok(self.last)
     }
 
-    /// The one who made this claim takes it back. Says whether it still stood.
+    /// The server of this claim is believed: what gave way to it is gone for good.
+    pub fn stays(&mut self, number: u64) {
+        self.displaced.retain(|displaced| displaced.by != number);
+    }
+
+    /// The one who made this claim takes it back. What gave way to it, and need not have, returns. Says whether anything
+    /// has changed.
     pub fn take_back(&mut self, number: u64) -> bool {
         let before = self.others.len();
         self.others.retain(|claim| claim.number != number);
-        self.others.len() < before
+        let mut changed = self.others.len() < before;
+        self.displaced.iter_mut().for_each(|displaced| displaced.claims.retain(|claim| claim.number != number));
+        let returning: Vec<_> = self.displaced.extract_if(.., |displaced| displaced.by == number).collect();
+        for Displaced { claims, removed, .. } in returning {
+            for claim in claims {
+                if !self.others.iter().any(|other| other.clashes_with(&claim.entry)) {
+                    self.others.push(claim);
+                    changed = true;
+                }
+            }
+            removed.into_iter().for_each(|gone| self.keep_away(gone));
+        }
+        changed
+    }
+
+    fn keep_away(&mut self, gone: Entry) {
+        if self.removed.len() == MAX_REMOVED {
+            self.removed.remove(0);
+        }
+        self.removed.push(gone);
     }
 
     /// A person removes the server of this id.
     pub fn remove(&mut self, id: &str) -> Option<Claim> {
         let claim = self.wanted().find(|claim| claim.entry.id == id)?.clone();
+        // Nor is another one of this id wanted that has given way to it.
+        let of_its_id = |displaced: &mut Displaced| displaced.claims.retain(|other| other.entry.id != id);
+        self.displaced.iter_mut().for_each(of_its_id);
         self.take_back(claim.number);
-        if self.removed.len() == MAX_REMOVED {
-            self.removed.remove(0);
-        }
-        self.removed.push(claim.entry.clone());
+        self.keep_away(claim.entry.clone());
         Some(claim)
     }
 
@@ -238,6 +276,49 @@ mod tests {
         assert!(roll.add(Source::Joined, entry("1", 2), Some(7), ALL_LIVE).is_err());
         roll.add(Source::Joined, entry("1", 2), Some(7), ALL_DEAD).unwrap();
         assert_eq!(wanted(&roll), ["1:2 Joined"]);
+    }
+
+    #[test]
+    fn what_gave_way_returns_if_the_newcomer_does_not_stay() {
+        let mut roll = Roll::default();
+        roll.add(Source::Added, entry("1", 1), None, ALL_LIVE).unwrap();
+        roll.add(Source::Added, entry("2", 2), None, ALL_LIVE).unwrap();
+        let newcomer = roll.add(Source::Joined, entry("1", 2), Some(7), ALL_DEAD).unwrap();
+        assert_eq!(wanted(&roll), ["1:2 Joined"]);
+        assert!(roll.take_back(newcomer));
+        assert_eq!(wanted(&roll), ["1:1 Added", "2:2 Added"]);
+        let newcomer = roll.add(Source::Joined, entry("1", 2), Some(8), ALL_DEAD).unwrap();
+        roll.stays(newcomer);
+        assert!(roll.take_back(newcomer));
+        assert_eq!(wanted(&roll), [""; 0], "whoever was believed has replaced them for good");
+    }
+
+    #[test]
+    fn what_gave_way_does_not_return_to_what_is_somebody_elses_or_was_given_up() {
+        let mut roll = Roll::default();
+        let old = roll.add(Source::Joined, entry("1", 1), Some(7), ALL_LIVE).unwrap();
+        let new = roll.add(Source::Joined, entry("1", 1), Some(7), ALL_LIVE).unwrap();
+        assert!(!roll.take_back(old) && roll.take_back(new), "the old connection has ended meanwhile");
+        assert_eq!(wanted(&roll), [""; 0]);
+        roll.add(Source::Added, entry("2", 2), None, ALL_LIVE).unwrap();
+        let first = roll.add(Source::Added, entry("2", 3), None, ALL_DEAD).unwrap();
+        roll.add(Source::Added, entry("2", 4), None, ALL_DEAD).unwrap();
+        roll.take_back(first);
+        assert_eq!(wanted(&roll), ["2:4 Added"]);
+        let newcomer = roll.add(Source::Added, entry("2", 5), None, ALL_DEAD).unwrap();
+        roll.remove("2").unwrap();
+        assert!(!roll.take_back(newcomer));
+        assert_eq!(wanted(&roll), [""; 0], "a person has removed server 2, whichever it is");
+    }
+
+    #[test]
+    fn what_was_removed_and_could_not_be_added_again_stays_removed() {
+        let mut roll = Roll::default();
+        roll.file_says([entry("1", 1)]);
+        roll.remove("1").unwrap();
+        let number = roll.add(Source::Added, entry("1", 1), None, ALL_DEAD).unwrap();
+        roll.take_back(number);
+        assert_eq!(wanted(&roll), [""; 0]);
     }
 
     #[test]

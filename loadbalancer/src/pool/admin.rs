@@ -1,9 +1,14 @@
 //! What a person may change while the pool is at work.
 
-use super::{Admin, Pool, Server, core::Effects};
+use super::{
+    Admin, Pool, Server,
+    core::{Core, Effects},
+    server::Cause,
+    wishes::Wish,
+};
 use crate::{
     event::Event,
-    policy::{Name, Options, UNLIMITED},
+    policy::{Name, Options, ServerKey, UNLIMITED},
 };
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -48,14 +53,41 @@ impl Pool {
         self.locked.look(|inner| inner.members.values().map(Arc::clone).collect())
     }
 
+    /// Notes what a person wants of the server of this id, and does it, in one step: a process that takes this one's place
+    /// meanwhile finds either the wish, or what was done.
+    fn grant(
+        &self,
+        id: &str,
+        wish: impl FnOnce(&mut Wish),
+        act: impl FnOnce(&mut Core, ServerKey) -> Effects,
+    ) -> Result<Arc<Server>, Unacceptable> {
+        let server = self.change(|inner| {
+            let server = inner.members.values().find(|server| server.id == id).map(Arc::clone);
+            let effects = server.as_ref().map(|server| {
+                inner.wishes.change(id, wish);
+                act(&mut inner.core, server.key)
+            });
+            (server, effects.unwrap_or_default())
+        });
+        server.ok_or_else(|| Unacceptable::NoSuchServer(id.to_owned()))
+    }
+
+    /// What a person has decided about the server of this id does not count any more for the next one that has it.
+    pub fn forget(&self, id: &str) {
+        self.change(|inner| (inner.wishes.forget(id), Effects::default()));
+    }
+
     /// Drains a server, takes it into maintenance, or has it back.
     ///
     /// # Errors
     /// [`Unacceptable::NoSuchServer`].
     pub fn decide_on(&self, id: &str, admin: Admin) -> Result<(), Unacceptable> {
-        let server = self.find(id)?;
-        self.change(|inner| ((), inner.core.decide_on(server.key, admin)));
-        server.because((admin != Admin::Ready).then_some("a person has decided so."));
+        let server = self.grant(id, |wish| wish.admin = admin, |core, key| core.decide_on(key, admin))?;
+        server.decided(admin);
+        if admin == Admin::Ready {
+            // It has been pardoned as well.
+            server.because(Cause::Ejection, None);
+        }
         self.events.emit(|| Event::ServerAdministered { server: id.to_owned(), admin });
         Ok(())
     }
@@ -65,11 +97,11 @@ impl Pool {
     /// # Errors
     /// [`Unacceptable::NoSuchServer`], [`Unacceptable::Weight`].
     pub fn weigh(&self, id: &str, weight: Option<u32>) -> Result<(), Unacceptable> {
-        let server = self.find(id)?;
+        self.find(id)?;
         if let Some(wrong) = weight.filter(|weight| !WEIGHTS.contains(weight)) {
             return Err(Unacceptable::Weight(wrong));
         }
-        self.change(|inner| ((), inner.core.weigh(server.key, weight)));
+        self.grant(id, |wish| wish.weight = weight, |core, key| core.weigh(key, weight))?;
         self.events.emit(|| Event::ServerWeighed { server: id.to_owned(), weight });
         Ok(())
     }
@@ -86,8 +118,9 @@ impl Pool {
         if capacity > server.capacity && capacity != UNLIMITED {
             return Err(Unacceptable::Capacity { server: id.to_owned(), most: server.capacity });
         }
+        let wanted = (capacity != UNLIMITED).then_some(capacity);
         let capacity = capacity.min(server.capacity);
-        self.change(|inner| ((), inner.core.resize(server.key, capacity)));
+        self.grant(id, |wish| wish.capacity = wanted, |core, key| core.resize(key, capacity))?;
         self.events.emit(|| Event::ServerResized { server: id.to_owned(), capacity });
         Ok(())
     }

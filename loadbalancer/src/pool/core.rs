@@ -140,6 +140,10 @@ pub struct Newcomer {
     /// How many requests of others it is serving (of a load balancer that was here before). Without any it is up and
     /// idle, else in doubt until it has said that it is free.
     pub serving: u32,
+    /// What a person has decided about the server of this id, in a life before.
+    pub admin: Admin,
+    /// The weight that a person gave it then.
+    pub weight: Option<u32>,
 }
 
 /// Servers, idle list and queue.
@@ -194,7 +198,10 @@ impl Core {
         for slot in &mut self.slots {
             if slot.observed.returns(self.now) {
                 slot.back_since = Some(self.now);
-                news.push(News::Readmitted(slot.key()));
+                // Else something else keeps requests from it, and its end will be told.
+                if slot.takes_requests() {
+                    news.push(News::Readmitted(slot.key()));
+                }
             }
         }
         if news.is_empty() { Effects::default() } else { Effects { news, ..self.serve_waiting() } }
@@ -215,8 +222,7 @@ impl Core {
     /// Whether it makes sense to wait: some server for this request is up, or will be when its doubts are settled.
     #[must_use]
     pub fn any_alive(&self, wanted: &Wanted) -> bool {
-        let hope = |slot: &Slot| matches!(slot.state, State::Up | State::Doubtful) && slot.admin == Admin::Ready;
-        self.slots.iter().any(|slot| hope(slot) && slot.serves(wanted))
+        self.slots.iter().any(|slot| slot.is_hoped_for() && slot.serves(wanted))
     }
 
     /// How a server stands; `None` if it is not in the pool.
@@ -249,14 +255,13 @@ impl Core {
     pub fn join(&mut self, newcomer: Newcomer) -> (ServerKey, Effects) {
         self.last_key += 1;
         let key = ServerKey(self.last_key);
-        let Newcomer { number, processing_time, database, .. } = newcomer;
+        let Newcomer { number, processing_time, database, admin, weight, .. } = newcomer;
         let capacity = newcomer.capacity.max(1);
         let doubtful = newcomer.serving.min(capacity);
         let state = if doubtful > 0 { State::Doubtful } else { State::Up };
         let active = doubtful;
-        let seen = Candidate { key, place: 0, number, processing_time, capacity, active, weight: None, last_chosen: 0 };
-        let (admin, observed) = (Admin::Ready, Observed::default());
-        let most_active = active;
+        let seen = Candidate { key, place: 0, number, processing_time, capacity, active, weight, last_chosen: 0 };
+        let (observed, most_active) = (Observed::default(), active);
         let slot = Slot { seen, most_active, database, state, admin, doubtful, doubts: 0, observed, back_since: None };
         let at = self.slots.partition_point(|slot| slot.seen.processing_time <= processing_time);
         self.slots.insert(at, slot);
@@ -428,7 +433,8 @@ impl Core {
         let (now, rules) = (self.now, &self.settings.eject);
         let others = self.slots.iter().filter(|slot| slot.key() != key).map(|slot| &slot.observed);
         let usual = outlier::usual_time(others, rules);
-        let out = self.slots.iter().filter(|slot| slot.observed.is_ejected(now)).count();
+        // One that is down, or that a person has taken out, is not one of those that may be out; one in doubt is back soon.
+        let out = self.slots.iter().filter(|slot| slot.is_hoped_for() && slot.observed.is_ejected(now)).count();
         let (all, mut news) = (self.slots.iter().filter(|slot| slot.takes_requests()).count(), Vec::new());
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.key() == key) {
             self.policy.request_finished(&slot.seen, ended, took, now);

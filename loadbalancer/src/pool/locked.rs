@@ -17,7 +17,10 @@
 //! this very file under [shuttle](https://docs.rs/shuttle), which plays thousands of orders of the same threads and can
 //! repeat the one that failed. For that it must be shuttle's locks and channels that are used: so they are [`Primitives`].
 
-use super::core::{Core, Decision, Effects, Grant, News, Settings, Taken, Ticket, Wanted};
+use super::{
+    core::{Core, Decision, Effects, Grant, News, Settings, Taken, Ticket, Wanted},
+    wishes::Wishes,
+};
 use crate::policy::ServerKey;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
@@ -99,6 +102,8 @@ pub struct Inner<P: Primitives, S: Clone + Send> {
     pub core: Core,
     /// The servers, by their name in the pool.
     pub members: HashMap<ServerKey, S>,
+    /// What a person wants of them.
+    pub wishes: Wishes,
     waiters: HashMap<Ticket, P::Handover<Handed<S>>>,
 }
 
@@ -138,7 +143,8 @@ impl<P: Primitives, S: Clone + Send> Locked<P, S> {
     pub fn new(settings: Settings, evidence: bool) -> Self {
         let mut core = Core::new(settings);
         core.collect_evidence(evidence);
-        Self { inner: Lock::new(Inner { core, members: HashMap::new(), waiters: HashMap::new() }) }
+        let (members, wishes, waiters) = (HashMap::new(), Wishes::default(), HashMap::new());
+        Self { inner: Lock::new(Inner { core, members, wishes, waiters }) }
     }
 
     /// Takes a server for a request, or a place in the queue. `clock` tells the time since the pool began.

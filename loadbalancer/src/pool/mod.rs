@@ -14,13 +14,14 @@ pub(crate) mod turn;
 mod server;
 pub mod statistics;
 pub mod snapshot;
+mod wishes;
 mod admin;
 
 pub use self::{
     admin::{Unacceptable, WEIGHTS},
     core::{Admin, Decision, Settings, Skipped, Standing, State, Wanted},
     lease::Lease,
-    server::Server,
+    server::{Cause, Server},
     snapshot::{PoolSnapshot, ServerSnapshot, TimesSnapshot, TotalsSnapshot},
     turn::{Refused, Turn},
 };
@@ -29,6 +30,7 @@ use self::{
     core::{Effects, Newcomer, News, Ticket},
     locked::{Given, Inner, Locked, Real},
     statistics::Totals,
+    wishes::Wish,
 };
 use crate::{
     event::{Considered, Event, Events, SkippedServer},
@@ -166,7 +168,7 @@ impl Pool {
         });
         if news {
             let why = "it has not said its last word on a request.".to_owned();
-            server.because(Some(&why));
+            server.because(Cause::State, Some(&why));
             self.events.emit(|| Event::ServerDoubtful { server: server.id.clone(), why });
         }
     }
@@ -189,12 +191,12 @@ impl Pool {
             match news {
                 News::Ejected { why, lasting, .. } => {
                     server.statistics.ejections.add_one();
-                    server.because(Some(&why));
+                    server.because(Cause::Ejection, Some(&why));
                     let lasting_ms = u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
                     self.events.emit(|| Event::ServerEjected { server: id, why, lasting_ms });
                 }
                 News::Readmitted(_) => {
-                    server.because(None);
+                    server.because(Cause::Ejection, None);
                     self.events.emit(|| Event::ServerReadmitted { server: id });
                 }
             }
@@ -219,19 +221,23 @@ impl Pool {
             .to_owned())
     }
 
-    /// A server has said who it is, and that it is serving so many requests: it joins, and gets requests from now on.
+    /// A server has said who it is, and that it is serving so many requests: it joins, and gets requests from now on,
+    /// unless a person has decided otherwise about this id.
     pub fn join(&self, identity: &Identity, serving: u32, ask: Sender<()>) -> Arc<Server> {
         let processing_time = Duration::try_from_secs_f64(identity.processing_time).unwrap_or_default();
-        let newcomer = Newcomer {
-            number: number_of(&identity.id),
-            processing_time,
-            capacity: identity.capacity,
-            database: identity.database.as_deref().map(Arc::from),
-            serving,
-        };
         let server = self.change(|inner| {
-            let (key, effects) = inner.core.join(newcomer);
+            let Wish { admin, weight, capacity } = inner.wishes.of(&identity.id);
+            let (key, effects) = inner.core.join(Newcomer {
+                number: number_of(&identity.id),
+                processing_time,
+                capacity: capacity.map_or(identity.capacity, |wanted| wanted.min(identity.capacity)),
+                database: identity.database.as_deref().map(Arc::from),
+                serving,
+                admin,
+                weight,
+            });
             let server = Arc::new(Server::new(key, identity, processing_time, ask));
+            server.decided(admin);
             inner.members.insert(key, Arc::clone(&server));
             (server, effects)
         });
@@ -262,7 +268,7 @@ impl Pool {
         if before.is_some_and(|before| before.state != State::Down) {
             server.statistics.downs.add_one();
             server.is_down(true);
-            server.because(Some(why));
+            server.because(Cause::State, Some(why));
             if before.is_some_and(|before| before.admin != Admin::Maintenance) {
                 self.events.emit(|| Event::ServerDown { server: server.id.clone(), why: why.to_owned() });
             }
@@ -276,7 +282,7 @@ impl Pool {
             other => (other.map(|before| before.state), inner.core.drain(server.key)),
         });
         if before != Some(State::Draining) {
-            server.because(Some("it says that it is ending."));
+            server.because(Cause::State, Some("it says that it is ending."));
             self.events.emit(|| Event::ServerDraining { server: server.id.clone() });
         }
     }
@@ -296,9 +302,11 @@ impl Pool {
             ((before, doubt), effects)
         });
         server.is_down(false);
+        if before.is_some_and(|before| before != State::Up) && !doubt {
+            server.because(Cause::State, None);
+        }
         if matches!(before, Some(State::Down | State::Doubtful)) && !doubt {
             server.remember_connections();
-            server.because(None);
             self.events.emit(|| Event::ServerUp { server: server.id.clone() });
         }
         doubt

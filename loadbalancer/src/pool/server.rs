@@ -1,6 +1,6 @@
 //! A server of the pool: who it is, and the connections to it that are kept.
 
-use super::statistics::Statistics;
+use super::{Admin, statistics::Statistics};
 use crate::policy::{Ended, ServerKey};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
@@ -16,6 +16,17 @@ use std::{
 
 /// Connections kept to one server at the most; each costs a descriptor here and a thread there.
 const MAX_KEPT: usize = 256;
+
+/// Why a server may get no requests. Each cause comes and goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its [`State`](super::State).
+    State,
+    /// How its requests ended.
+    Ejection,
+    /// A person.
+    Admin,
+}
 
 /// A server that has said who it is.
 #[derive(Debug)]
@@ -42,8 +53,8 @@ pub struct Server {
     all: Mutex<Vec<Weak<TcpStream>>>,
     /// What has happened here.
     pub statistics: Statistics,
-    /// Why it is in its state, and since when. The lock is held to read or replace it.
-    reason: Mutex<(Option<String>, Instant)>,
+    /// For each [`Cause`] why, and since when. The lock is held to read or replace one.
+    reasons: Mutex<[(Option<String>, Instant); 3]>,
     /// Since when it has been down, if it is, and how long it was down before. The lock is held to read or change it.
     down: Mutex<(Option<Instant>, Duration)>,
     /// Wakes the thread that speaks to its control port.
@@ -63,7 +74,7 @@ impl Server {
             all: Mutex::new(Vec::new()),
             kept: Mutex::new(Some(Vec::new())),
             statistics: Statistics::default(),
-            reason: Mutex::new((None, Instant::now())),
+            reasons: Mutex::new([const { None }; 3].map(|none| (none, Instant::now()))),
             down: Mutex::default(),
             ask,
         }
@@ -157,9 +168,14 @@ impl Server {
         self.statistics.count(ended, took);
     }
 
-    /// It is in another state from now on, and why.
-    pub(super) fn because(&self, why: Option<&str>) {
-        *self.reason.lock() = (why.map(str::to_owned), Instant::now());
+    /// From now on this cause holds, and why; or holds no more.
+    pub(super) fn because(&self, cause: Cause, why: Option<&str>) {
+        self.reasons.lock()[cause as usize] = (why.map(str::to_owned), Instant::now());
+    }
+
+    /// A person has decided about it.
+    pub(super) fn decided(&self, admin: Admin) {
+        self.because(Cause::Admin, (admin != Admin::Ready).then_some("a person has decided so."));
     }
 
     /// It is down from now on, or not any more.
@@ -182,9 +198,13 @@ impl Server {
         before + since.map(|then| then.elapsed()).unwrap_or_default()
     }
 
-    /// Why it is in its state, and since when.
+    /// Why this cause holds, and since when. Without a cause: since when none does.
     #[must_use]
-    pub fn reason(&self) -> (Option<String>, Instant) {
-        self.reason.lock().clone()
+    pub fn reason(&self, cause: Option<Cause>) -> (Option<String>, Instant) {
+        let reasons = self.reasons.lock();
+        match cause {
+            Some(cause) => reasons[cause as usize].clone(),
+            None => (None, reasons.iter().map(|(_, since)| *since).max().unwrap_or_else(Instant::now)),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Admin, Pool, Server, Standing, State,
+    server::Cause,
     statistics::{Times, Totals},
 };
 use crate::policy::{Name, Options, UNLIMITED};
@@ -227,11 +228,12 @@ impl Pool {
 fn snapshot_of(server: &Server, standing: Standing) -> ServerSnapshot {
     let counted = &server.statistics;
     let times = TimesSnapshot::from(&counted.times);
-    let (reason, since) = server.reason();
+    let (status, cause) = in_a_word(standing);
+    let (reason, since) = server.reason(cause);
     ServerSnapshot {
         id: server.id.clone(),
         address: server.address,
-        status: in_a_word(standing),
+        status,
         state: standing.state,
         admin: standing.admin,
         ejected: standing.ejected,
@@ -263,15 +265,17 @@ fn snapshot_of(server: &Server, standing: Standing) -> ServerSnapshot {
     }
 }
 
-fn in_a_word(standing: Standing) -> &'static str {
+/// The word for how a server stands, and the cause that it names.
+fn in_a_word(standing: Standing) -> (&'static str, Option<Cause>) {
     match standing {
-        Standing { admin: Admin::Maintenance, .. } => "maintenance",
-        Standing { state: State::Down, .. } => "down",
-        Standing { admin: Admin::Drain, .. } | Standing { state: State::Draining, .. } => "drain",
-        Standing { state: State::Doubtful, .. } => "doubtful",
-        Standing { ejected: true, .. } => "ejected",
-        Standing { active: 0, .. } => "idle",
-        Standing { active, capacity, .. } if active < capacity => "busy (has room)",
-        _ => "busy",
+        Standing { admin: Admin::Maintenance, .. } => ("maintenance", Some(Cause::Admin)),
+        Standing { state: State::Down, .. } => ("down", Some(Cause::State)),
+        Standing { admin: Admin::Drain, .. } => ("drain", Some(Cause::Admin)),
+        Standing { state: State::Draining, .. } => ("drain", Some(Cause::State)),
+        Standing { state: State::Doubtful, .. } => ("doubtful", Some(Cause::State)),
+        Standing { ejected: true, .. } => ("ejected", Some(Cause::Ejection)),
+        Standing { active: 0, .. } => ("idle", None),
+        Standing { active, capacity, .. } if active < capacity => ("busy (has room)", None),
+        _ => ("busy", None),
     }
 }

@@ -138,3 +138,57 @@ fn many_threads_never_share_a_server_of_capacity_one() {
     assert!(pool.status().iter().all(|server| server.active == 0 && server.state == "idle"));
     assert_eq!(pool.status().iter().map(|server| server.answered).sum::<u64>(), 8_000);
 }
+
+/// How the only server is shown: its word, and why.
+fn shown(pool: &Pool) -> (&'static str, Option<String>) {
+    let server = pool.snapshot().servers.remove(0);
+    (server.status, server.reason)
+}
+
+#[test]
+fn what_a_person_has_decided_holds_for_the_next_process_of_the_same_id() {
+    let pool = pool();
+    let old = join(&pool, "1", 0.1, 4);
+    pool.decide_on("1", Admin::Maintenance).unwrap();
+    pool.weigh("1", Some(7)).unwrap();
+    pool.resize("1", 2).unwrap();
+    pool.leave(&old);
+    let new = join(&pool, "1", 0.1, 4);
+    let standing = pool.look(&new).unwrap();
+    assert_eq!((standing.admin, standing.weight, standing.capacity), (Admin::Maintenance, Some(7), 2));
+    assert_eq!(shown(&pool), ("maintenance", Some("a person has decided so.".to_owned())));
+    pool.decide_on("1", Admin::Ready).unwrap();
+    assert_eq!(shown(&pool), ("idle", None));
+    pool.leave(&new);
+    let weaker = join(&pool, "1", 0.1, 1);
+    let standing = pool.look(&weaker).unwrap();
+    assert_eq!((standing.admin, standing.weight, standing.capacity), (Admin::Ready, Some(7), 1));
+    pool.leave(&weaker);
+    pool.forget("1");
+    let stranger = join(&pool, "1", 0.1, 4);
+    let standing = pool.look(&stranger).unwrap();
+    assert_eq!((standing.admin, standing.weight, standing.capacity), (Admin::Ready, None, 4));
+}
+
+#[test]
+fn each_cause_keeps_its_own_reason() {
+    let pool = pool();
+    let server = join(&pool, "1", 0.1, 1);
+    let because = |why: &str| Some(why.to_owned());
+    pool.down(&server, "it is silent.");
+    pool.decide_on("1", Admin::Drain).unwrap();
+    assert_eq!(shown(&pool), ("down", because("it is silent.")));
+    pool.settle(&server, 0, pool.doubts(&server));
+    assert_eq!(shown(&pool), ("drain", because("a person has decided so.")));
+    pool.decide_on("1", Admin::Ready).unwrap();
+    assert_eq!(shown(&pool), ("idle", None));
+    // A second one, or the first could not be ejected.
+    join(&pool, "2", 0.2, 1);
+    (0..5).for_each(|_| pool.give_back(server.key, Ended::Failed, Duration::ZERO));
+    let ejected = ("ejected", because("5 requests to it failed in a row."));
+    assert_eq!(shown(&pool), ejected);
+    pool.down(&server, "it is silent.");
+    assert_eq!(shown(&pool), ("down", because("it is silent.")));
+    pool.settle(&server, 0, pool.doubts(&server));
+    assert_eq!(shown(&pool), ejected, "it answers again, and is still left out");
+}

@@ -43,6 +43,8 @@ pub(super) struct Books {
     stamp: u64,
     /// How many servers were able to take requests before the call at hand.
     able: usize,
+    /// How many were left out then, of those that are neither down nor ending nor taken out by a person.
+    out: usize,
     standings: Vec<(ServerKey, Standing)>,
     /// The first thing that was wrong.
     pub(super) wrong: Option<String>,
@@ -162,11 +164,17 @@ impl Books {
     /// Looks at the servers before a call that may eject one.
     pub(super) fn look(&mut self, core: &Core) {
         self.able = core.standings().filter(|(_, standing)| is_able(standing)).count();
+        let left_out = |standing: &Standing| {
+            standing.ejected
+                && !matches!(standing.state, State::Down | State::Draining)
+                && standing.admin == Admin::Ready
+        };
+        self.out = core.standings().filter(|(_, standing)| left_out(standing)).count();
     }
 
-    /// A server was ejected: never more than half of those that can work, and never the last one.
-    pub(super) fn ejected(&mut self, key: ServerKey, core: &Core, rules: &outlier::Rules) {
-        let out = core.standings().filter(|(_, standing)| standing.ejected).count();
+    /// A server was ejected: never more than half of those that could work, and never the last one.
+    pub(super) fn ejected(&mut self, key: ServerKey, rules: &outlier::Rules) {
+        let out = self.out + 1;
         let most = (self.able * rules.most_percent as usize / 100).max(1);
         let able = self.able;
         if out > most || able < 2 {

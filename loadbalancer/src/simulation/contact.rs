@@ -29,6 +29,7 @@ impl<R: Rules> World<'_, R> {
             capacity: spec.capacity,
             database: Some(self.database.clone()),
             serving,
+            ..Newcomer::default()
         };
         let (capacity, weight) = (spec.capacity, spec.weight);
         let (key, effects) = self.rules.core_mut().join(newcomer);

@@ -161,7 +161,7 @@ impl<'a, R: Rules> World<'a, R> {
     pub(super) fn apply(&mut self, effects: Effects) {
         for news in effects.news {
             if let News::Ejected { server, .. } = news {
-                self.books.ejected(server, self.rules.core(), &self.scenario.eject);
+                self.books.ejected(server, &self.scenario.eject);
                 if let Some(machine) = self.of_key.get(&server) {
                     self.machines[*machine].outcome.ejections += 1;
                 }

@@ -2,7 +2,7 @@
 
 use crate::kit::{Ask, FakeServer, Lab, Plan, SOON, echo, eventually};
 use crossbeam_channel::bounded;
-use loadbalancer::event::Event;
+use loadbalancer::{event::Event, pool::Admin};
 use protocol::{
     message::ErrorCode,
     registry::{Entry, LAB},
@@ -100,6 +100,29 @@ fn a_server_is_restarted_at_the_same_place() {
     lab.until_state("1", "idle");
     client.assert_usable();
     assert_eq!(lab.status("1").unwrap().answered, 1, "the new one counts from the beginning");
+}
+
+/// A server in maintenance is replaced and started again without getting a request, until a person says that it is ready.
+#[test]
+fn a_server_is_restarted_in_maintenance() {
+    let lab = Lab::new(&[]);
+    let server = lab.server("1", echo());
+    lab.client().assert_usable();
+    lab.pool().decide_on("1", Admin::Maintenance).unwrap();
+    server.reincarnate();
+    lab.until_event("the new one", |event| matches!(event, Event::ServerLeft { .. }));
+    eventually("it is in the pool", || lab.status("1").is_some());
+    let status = lab.status("1").unwrap();
+    assert_eq!((status.state.as_str(), status.answered), ("maintenance", 0));
+    assert_eq!(status.reason.as_deref(), Some("a person has decided so."));
+    lab.pool().decide_on("1", Admin::Ready).unwrap();
+    lab.client().assert_usable();
+    // Who is removed is forgotten, and with it what was decided.
+    lab.pool().decide_on("1", Admin::Drain).unwrap();
+    lab.members().remove("1").unwrap();
+    eventually("it has left", || lab.status("1").is_none());
+    lab.members().add(server.entry().clone()).unwrap();
+    assert_eq!(lab.status("1").unwrap().state, "idle");
 }
 
 /// An entry that is written anew for the same process never makes two servers of it.

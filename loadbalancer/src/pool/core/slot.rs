@@ -110,6 +110,11 @@ impl Slot {
         self.state == State::Up && self.admin == Admin::Ready
     }
 
+    /// Whether it is, or will be when its doubts are settled.
+    pub(super) fn is_hoped_for(&self) -> bool {
+        matches!(self.state, State::Up | State::Doubtful) && self.admin == Admin::Ready
+    }
+
     /// Whether the request may go to this server at all.
     pub(super) fn serves(&self, wanted: &Wanted) -> bool {
         wanted.database.is_none() || wanted.database == self.database

@@ -16,7 +16,7 @@ fn pool(times_ms: &[u64]) -> (Core, Vec<ServerKey>) {
 }
 
 fn newcomer(processing_time: Duration, capacity: u32, database: Option<Arc<str>>, serving: u32) -> Newcomer {
-    Newcomer { number: 0, processing_time, capacity, database, serving }
+    Newcomer { number: 0, processing_time, capacity, database, serving, ..Newcomer::default() }
 }
 
 fn state(core: &Core, key: ServerKey) -> Option<(State, u32)> {
@@ -204,6 +204,28 @@ fn a_server_that_fails_again_and_again_is_left_out_until_its_time_or_a_person_sa
     assert!(core.look(keys[0]).unwrap().ejected);
     core.decide_on(keys[0], Admin::Ready);
     assert!(!core.look(keys[0]).unwrap().ejected);
+}
+
+#[test]
+fn a_server_that_is_down_when_its_time_is_over_is_not_said_to_be_back() {
+    let (mut core, keys) = pool(&[100, 200]);
+    (0..5).for_each(|_| drop(core.give_back(keys[0], Ended::Failed, TOOK)));
+    core.down(keys[0]);
+    assert!(core.look(keys[0]).unwrap().ejected);
+    assert_eq!(core.tick(ms(5_000)).news, []);
+    assert!(!core.look(keys[0]).unwrap().ejected);
+}
+
+#[test]
+fn who_is_down_is_not_one_of_those_that_may_be_left_out() {
+    let (mut core, keys) = pool(&[100, 200, 300, 400]);
+    let fail = |core: &mut Core, key| (0..5).for_each(|_| drop(core.give_back(key, Ended::Failed, TOOK)));
+    fail(&mut core, keys[0]);
+    core.down(keys[0]);
+    fail(&mut core, keys[1]);
+    assert!(core.look(keys[1]).unwrap().ejected, "one of the three that are in use may be out");
+    fail(&mut core, keys[2]);
+    assert!(!core.look(keys[2]).unwrap().ejected, "a second one may not");
 }
 
 #[test]
