@@ -48,6 +48,8 @@ pub(super) struct Asked<'a> {
     /// Where it is.
     runners: Vec<AttemptId>,
     since: Duration,
+    /// When it was given to the first of the servers that have it: what it takes counts from there, whoever wins.
+    raced_since: Duration,
     counts: bool,
 }
 
@@ -119,6 +121,7 @@ impl<R: Rules> World<'_, R> {
             hopeless_since: None,
             runners: Vec::new(),
             since: now,
+            raced_since: now,
             counts: self.outcome.requests > self.scenario.warm_up,
         };
         self.requests.insert(request, asked);
@@ -197,6 +200,9 @@ impl<R: Rules> World<'_, R> {
         let Some(asked) = self.requests.get_mut(&request) else { return };
         asked.ticket = None;
         asked.attempts += 1;
+        if !copy {
+            asked.raced_since = now;
+        }
         let copied = hedged && !asked.doubt && !asked.alone;
         let marked = copy || (copied && at_once > 1);
         let (spec, life) = (&self.machines[machine].spec, self.machines[machine].known.map_or(0, |known| known.1));
@@ -256,7 +262,7 @@ impl<R: Rules> World<'_, R> {
             Said::Answer => {
                 self.give_back(id, Ended::Answered, took);
                 let Some(asked) = self.requests.get(&request) else { return };
-                self.copies.answered(took);
+                self.copies.answered(self.agenda.now() - asked.raced_since);
                 self.machines[machine].outcome.answered += u64::from(asked.counts);
                 self.dismiss_others(request);
                 self.end(request, End::Answered);

@@ -144,6 +144,22 @@ fn hedging_takes_the_tail_away_for_a_fifth_more_work() {
     assert!(plain.extra_work.abs() < 1e-9);
 }
 
+/// What a hedged request took counts from its first server on. Counted from its copy, every answer would look fast, the
+/// percentile would sink among the fast ones, and 40 of 100 requests would be copied instead of the 25 beyond it.
+#[test]
+fn a_percentile_to_hedge_by_is_one_of_requests_and_not_of_copies() {
+    let mut servers = SimServer::all(&[10; 5], 64);
+    servers[..4].iter_mut().for_each(|server| server.needs = Needs::Between(ms(10), ms(11)));
+    servers[4].needs = Needs::Between(ms(100), ms(101));
+    let mut scenario = Scenario { link: Duration::ZERO, ..Scenario::new(servers, Name::RoundRobin) };
+    scenario.arrival = Arrival::Rate(200.0, 8);
+    scenario.copies.hedge_after = Some(After::Quantile(0.75));
+    scenario.copies.hedge_budget = 1.0;
+    let outcome = Simulation::new(scenario).run(10_000);
+    let copied = outcome.copies as f64 / outcome.requests as f64;
+    assert!((0.22..0.29).contains(&copied), "{copied}");
+}
+
 /// A server that dies with requests in hand costs each of them a retry, and none of them its answer.
 #[test]
 fn a_crash_loses_nothing() {
