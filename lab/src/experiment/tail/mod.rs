@@ -72,7 +72,7 @@ pub struct Tail {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// How long a measurement counts
-    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = parse_timeout)]
     #[serde(serialize_with = "as_time")]
     duration: Duration,
     /// Requests a second
