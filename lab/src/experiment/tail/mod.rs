@@ -15,9 +15,12 @@
 //!
 //! *Hedging at p95* looks as if it helped: whoever is late is asked for twice. But p95 is the time within which 95 % *of
 //! the requests* are answered, and under `round-robin` 20 % take 100 ms: p95 **is** 100 ms. The copy is sent when the answer
-//! comes. Hedging by a percentile helps against what is rare: against one slow request in a hundred, or on top of a policy
-//! that has made the slow server rare, as `least-connections` does. When one in five is slow, a lower percentile (75 %)
-//! or a fixed time is needed, and more budget than the 20 copies for 100 requests that are the default: 75 % asks for 25.
+//! comes. Hedging by a percentile helps against what is rarer than the percentile says: against one slow request in a hundred,
+//! or on top of a policy that has made the slow server rare, as `least-connections` does. There one request in twenty is
+//! slow, so a percentile below 95 is in time. (At 95 itself the hedge chases its own tail: hedged requests take the percentile
+//! and 10 ms, they are more than one in twenty, so the percentile is that now, and the next ones wait 10 ms longer, until it
+//! is 100.) When one in five is slow, a lower percentile (75 %) or a fixed time is needed, and more budget than the 20 copies
+//! for 100 requests that are the default: 75 % asks for 25.
 //!
 //! *Duplicates* always ask two servers. At most one is the slow one, so nobody waits for it, and every request costs twice
 //! (less what is saved by stopping the loser).
@@ -43,6 +46,7 @@ mod variant;
 
 use self::{
     sample::Sample,
+    simulated::{Simulated, simulate},
     variant::{VARIANTS, Variant},
 };
 use super::{
@@ -113,8 +117,8 @@ pub struct Measured {
     pub variant: Variant,
     /// Of each round one.
     pub samples: Vec<Sample>,
-    /// What the simulation gives.
-    pub simulated: simulated::Simulated,
+    /// The same in the simulation.
+    pub simulated: Vec<Simulated>,
 }
 
 impl Experiment for Tail {
@@ -140,8 +144,9 @@ impl Experiment for Tail {
         let overhead = Overhead::measure(run, self.time, self.rate, at_most.max(1))?;
         let mut measured = Vec::new();
         for variant in wanted {
-            let simulated = simulated::simulate(self, &variant, &overhead, run.seed)?;
-            run.note("simulated.jsonl", &simulated)?;
+            let simulate = |round| simulate(self, &variant, &overhead, run.seed, round);
+            let simulated: Vec<Simulated> = (0..self.rounds as usize).map(simulate).collect::<Result<_, _>>()?;
+            simulated.iter().try_for_each(|round| run.note("simulated.jsonl", round))?;
             measured.push(Measured { variant, samples: Vec::new(), simulated });
         }
         self.rounds(run, &mut measured)?;

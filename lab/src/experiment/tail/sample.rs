@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// Requests are sent for this long before those that count: a percentile to hedge by needs some answers.
-const WARM_UP: Duration = Duration::from_secs(1);
+pub const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What came of one measurement.
 #[derive(Clone, Debug, Serialize)]

@@ -1,13 +1,13 @@
 //! The tail as tables and plots.
 
-use super::{Measured, SERVERS, Tail, sample::Sample};
+use super::{Measured, SERVERS, Tail, sample::Sample, simulated::Simulated};
 use crate::{
     experiment::{
         Run,
         overhead::Overhead,
         plot::{Bar, Curve, Curves, Panel, Panels},
     },
-    record::{Spread, table},
+    record::{Spread, median, table},
 };
 use client::load::latency::Latency;
 use protocol::flags::capacity_in_words;
@@ -20,6 +20,11 @@ impl Measured {
 
     fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
         self.spread(of).median
+    }
+
+    /// The median of the simulated rounds.
+    fn simulated(&self, of: impl Fn(&Simulated) -> f64) -> f64 {
+        median(self.simulated.iter().map(of).collect()).unwrap_or_default()
     }
 
     fn p99_ms(&self) -> Spread {
@@ -69,7 +74,7 @@ fn latencies(measured: &[Measured]) -> String {
             of(|sample| sample.latency_us.p90),
             format!("{:.1}", p99.median),
             format!("{:.1}–{:.1}", p99.min, p99.max),
-            format!("{:.1}", one.simulated.p99_ms),
+            format!("{:.1}", one.simulated(|round| round.p99_ms)),
             of(|sample| sample.latency_us.p99_9),
         ]
     };
@@ -92,11 +97,11 @@ fn price(measured: &[Measured]) -> String {
         vec![
             one.variant.name.to_owned(),
             percent(one.median(|sample| sample.slow_share)),
-            percent(one.simulated.slow_share),
+            percent(one.simulated(|round| round.slow_share)),
             hundred(one.median(|sample| sample.copies)),
-            hundred(one.simulated.copies),
+            hundred(one.simulated(|round| round.copies)),
             format!("{:.1}", one.median(|sample| sample.busy_ms)),
-            format!("{:.1}", one.simulated.worked_ms),
+            format!("{:.1}", one.simulated(|round| round.worked_ms)),
         ]
     };
     table(&header.map(str::to_owned), measured.iter().map(row))
