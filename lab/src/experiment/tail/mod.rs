@@ -15,12 +15,16 @@
 //!
 //! *Hedging at p95* looks as if it helped: whoever is late is asked for twice. But p95 is the time within which 95 % *of
 //! the requests* are answered, and under `round-robin` 20 % take 100 ms: p95 **is** 100 ms. The copy is sent when the answer
-//! comes. Hedging by a percentile helps against what is rarer than the percentile says: against one slow request in a hundred,
-//! or on top of a policy that has made the slow server rare, as `least-connections` does. There one request in twenty is
-//! slow, so a percentile below 95 is in time. (At 95 itself the hedge chases its own tail: hedged requests take the percentile
-//! and 10 ms, they are more than one in twenty, so the percentile is that now, and the next ones wait 10 ms longer, until it
-//! is 100.) When one in five is slow, a lower percentile (75 %) or a fixed time is needed, and more budget than the 20 copies
-//! for 100 requests that are the default: 75 % asks for 25.
+//! comes. Hedging by a percentile helps against what is rarer than the percentile says. When one in five is slow, a lower one
+//! (75 %) or a fixed time is needed, and more budget than the 20 copies for 100 requests that are the default: 75 % asks for
+//! 25, and whoever gets none still waits for 100 ms.
+//!
+//! *Hedging over `least-connections`* is a lesson in what two rules do to each other. The slow server gets about one request in
+//! twenty, because it is rid of one every 50 ms. A hedge takes its request away sooner, so it holds less, so it gets
+//! more. Say the hedge comes after `h`: the slow server is rid of a request after `h + 10` ms and gets a share of
+//! 5 % × 100 / (h + 10). By the percentile, `h` moves until that share is what the percentile leaves over: at 95 % it
+//! creeps up to 100 ms, which is no hedge at all (in rounds of some seconds it is still on its way); at 90 % it stays
+//! where h + 10 = 50 ms. A fixed time has no such loop.
 //!
 //! *Duplicates* always ask two servers. At most one is the slow one, so nobody waits for it, and every request costs twice
 //! (less what is saved by stopping the loser).
