@@ -85,6 +85,25 @@ fn policies_that_go_by_turns_share_out_exactly() {
     assert!(told.contains("| weighted-round-robin ") && told.contains("57.14"), "{told}");
 }
 
+/// A policy that looks at load is measured several times, and every round is kept.
+#[test]
+fn policies_that_look_at_load_have_rounds_and_the_simulation_beside_them() {
+    let world = World::new();
+    let args =
+        ["shares", "--requests", "40", "--time", "1ms", "--load", "light", "--only", "least-time", "--rounds", "2"];
+    // Whether so few requests are within a point is up to chance.
+    let (_, said) = experiment(&world, &args);
+    let folder = run_folder(&world, "shares");
+    let samples = samples(&folder.join("samples.jsonl"));
+    assert_eq!(samples.len(), 2, "{said}");
+    for sample in samples {
+        assert_eq!(sample["theory"]["by"], "simulation");
+        let shares: Vec<f64> = serde_json::from_value(sample["theory"]["shares"].clone()).unwrap();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && shares.is_sorted_by(|a, b| a >= b), "{shares:?}");
+    }
+    assert!(said.contains("`least-time` in 2 rounds, points from theory: "), "{said}");
+}
+
 /// Everything that repeats the run is in its manifest, and the command that it names is understood.
 #[test]
 fn a_manifest_is_complete_and_its_command_repeats_the_run() {

@@ -62,7 +62,11 @@ fn verdict(sample: &Sample) -> &'static str {
 
 /// What is not as it should be, and what is exactly so.
 fn trouble(text: &mut String, sample: &Sample) {
-    let Sample { policy, answers, counted, errors, .. } = sample;
+    let Sample { policy, answers, counted, errors, rounds, .. } = sample;
+    if !rounds.is_empty() {
+        let shown: Vec<String> = rounds.iter().map(|distance| format!("{distance:.2}")).collect();
+        let _ = writeln!(text, "`{policy}` in {} rounds, points from theory: {}.\n", rounds.len(), shown.join(", "));
+    }
     if *errors > 0 {
         let _ = writeln!(text, "`{policy}`: {errors} requests had no answer.\n");
     }
