@@ -16,8 +16,9 @@ pub fn room_for_clients() -> Option<usize> {
     allowed().map(|allowed| (allowed.saturating_sub(KEPT) / 2).max(1))
 }
 
-/// How many descriptors this process may have.
-fn allowed() -> Option<usize> {
+/// How many descriptors this process may have; `None` if the system does not say.
+#[must_use]
+pub fn allowed() -> Option<usize> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit};

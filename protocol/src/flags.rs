@@ -136,9 +136,9 @@ impl TokenFlag {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct CapacityFlag {
     /// How many requests the server takes at once, or 'unlimited' for as many as come (each has a connection, of which it
-    /// serves 5000)
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_capacity, allow_hyphen_values = true)]
-    pub capacity: u32,
+    /// serves 5000) [default: 1; of a name server, which may never answer, unlimited]
+    #[arg(long, value_name = "N", value_parser = parse_capacity, allow_hyphen_values = true)]
+    pub capacity: Option<u32>,
 }
 
 /// How long a request waits for a server.

@@ -3,7 +3,8 @@
 //! The protocol, from the bottom up: [`limits`], [`id`], [`frame`], [`value`], [`message`] are pure; [`deadline`] and
 //! [`wire`] put frames on a connection with a deadline for every wait; [`listener`] serves connections with threads
 //! that take turns; [`handshake`] asks a server who it is, [`join`] is how one on another machine registers, and [`token`]
-//! how either proves that it may. [`http`] speaks HTTP/1.1 on the same wire and listener. Then the files that the
+//! how either proves that it may. [`http`] speaks HTTP/1.1 on the same wire and listener, [`dns`] reads and writes DNS
+//! messages, [`shard`] says which rows a sharded table takes, [`datagrams`] takes and sends many at a time. Then the files that the
 //! programs share ([`registry`], [`database`], [`places`], [`runs`]), and what makes a program one: [`flags`], [`stop`],
 //! [`lifeline`], [`holder`], [`descriptors`], [`output`].
 //!
@@ -28,6 +29,9 @@ pub mod token;
 pub mod handshake;
 pub mod join;
 pub mod http;
+pub mod datagrams;
+pub mod dns;
+pub mod shard;
 
 pub mod registry;
 pub mod database;

@@ -36,6 +36,8 @@ mod entry;
 mod lock;
 mod reading;
 mod replace;
+
+pub use replace::replace as replace_file;
 mod watch;
 
 pub use entry::{Entry, LAB};

@@ -50,7 +50,7 @@ fn all_flags_fit_together_and_have_their_defaults() {
     assert_eq!(all.received.path(&places), places.received());
     assert_eq!(all.listen.listen.or_port(5050), "127.0.0.1:5050".parse().unwrap());
     assert_eq!(all.balancer.balancer, "127.0.0.1:5050".parse().unwrap());
-    assert_eq!(all.capacity.capacity, 1);
+    assert_eq!(all.capacity.capacity, None);
     assert_eq!(all.queue_timeout.queue_timeout, Duration::from_secs(30));
     assert_eq!(all.request_timeout.request_timeout, Duration::from_secs(60));
     assert_eq!(all.connect_timeout.connect_timeout, Duration::from_secs(2));
@@ -64,7 +64,7 @@ fn a_given_path_is_taken_as_it_is() {
     assert_eq!(all.registry.path(&places), PathBuf::from("../r.json"));
     assert_eq!(all.received.path(&places), PathBuf::from("in"));
     assert_eq!(all.listen.listen.or_port(5050).port(), 0);
-    assert_eq!(all.capacity.capacity, 4);
+    assert_eq!(all.capacity.capacity, Some(4));
 }
 
 #[test]

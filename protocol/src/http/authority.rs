@@ -1,7 +1,7 @@
 //! Host and port: the value of `Host`, and the authority of a target.
 
 use super::refused::Refused;
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 /// The port that HTTP has when none is named.
 const DEFAULT_PORT: u16 = 80;
@@ -38,6 +38,18 @@ impl Authority {
             Some(_) => return Err(Refused::Host),
         };
         Ok(Self { host: host.to_ascii_lowercase(), port })
+    }
+
+    /// The host and port of the page that a value of `Origin` names; none of a page that did not come by `http:`.
+    #[must_use]
+    pub fn of_origin(origin: &[u8]) -> Option<Self> {
+        origin.strip_prefix(b"http://").and_then(|rest| Self::parse(rest).ok())
+    }
+
+    /// The host, if it is an address and no name: nobody can let it point elsewhere.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
     /// Whether both name the same host and port, where no port is port 80.

@@ -180,6 +180,42 @@ impl Client {
     }
 }
 
+/// One who asks a server again and again, on a connection that is replaced when it is of no use any more.
+#[derive(Debug)]
+pub struct KeptClient {
+    address: SocketAddr,
+    within: Duration,
+    kept: Option<Client>,
+}
+
+impl KeptClient {
+    /// Asks at this address, and waits at most this long for a connection, and for each answer. Connects when it is asked.
+    #[must_use]
+    pub fn new(address: SocketAddr, within: Duration) -> Self {
+        Self { address, within, kept: None }
+    }
+
+    /// The same, which waits so long from now on.
+    #[must_use]
+    pub fn patient(self, within: Duration) -> Self {
+        Self { within, ..self }
+    }
+
+    /// Asks. Nothing is asked twice: what has failed is told, and the next question gets a new connection.
+    ///
+    /// # Errors
+    /// As [`Client::connect`] and [`Client::ask`].
+    pub fn ask(&mut self, ask: &Ask) -> Result<Reply, HttpError> {
+        let mut client = match self.kept.take() {
+            Some(client) => client,
+            None => Client::connect(self.address, self.within)?,
+        };
+        let reply = client.ask(ask, self.within)?;
+        self.kept = Some(client).filter(Client::is_kept);
+        Ok(reply)
+    }
+}
+
 /// Connects, asks one thing, and ends the connection: all within this time.
 ///
 /// # Errors

@@ -192,11 +192,20 @@ impl HttpConnection {
         BodyReader::new(self)
     }
 
+    /// Whether it can be hoped that [`skip_body`](Self::skip_body) comes to the end of the body: the peer does not wait to be told
+    /// to go on, and has not said that more comes than `limit` bytes.
+    #[must_use]
+    pub fn may_skip_body(&self, limit: u64) -> bool {
+        let left = self.decoder.left();
+        self.decoder.is_done() || !self.owes_continue && left.is_none_or(|left| left <= limit)
+    }
+
     /// Reads what is left of the body and drops it, if it is at most `limit` bytes and comes at once. Says whether it has
     /// come to its end, so that the connection can be kept.
     pub fn skip_body(&mut self, limit: u64) -> bool {
-        if self.owes_continue || self.decoder.left().is_some_and(|left| left > limit) {
-            return self.decoder.is_done();
+        let done = self.decoder.is_done();
+        if done || !self.may_skip_body(limit) {
+            return done;
         }
         let mut body = self.body().until(Deadline::after(UNWANTED_TIME));
         let mut dropped = 0;

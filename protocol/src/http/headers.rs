@@ -15,6 +15,9 @@ pub struct Headers {
     fields: Vec<Field>,
 }
 
+/// Room for the name or the value of a field that is not known yet, in bytes.
+const TYPICAL: usize = 24;
+
 /// Where a field's name and value lie.
 #[derive(Clone, Copy)]
 struct Field {
@@ -35,6 +38,16 @@ impl Headers {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No fields, with room for all of another message's and so many more: so nothing moves as they are added.
+    #[must_use]
+    pub fn with_room_for(others: &Self, more: usize) -> Self {
+        Self {
+            names: String::with_capacity(others.names.len() + more * TYPICAL),
+            values: Vec::with_capacity(others.values.len() + more * TYPICAL),
+            fields: Vec::with_capacity(others.fields.len() + more),
+        }
     }
 
     /// Reads field lines up to and with the empty line that ends them.
@@ -69,6 +82,11 @@ impl Headers {
         }
         self.append(name, value);
         Ok(())
+    }
+
+    /// Adds those fields of another message that are `wanted`. They were valid there, so they are not looked at again.
+    pub fn copy(&mut self, others: &Self, wanted: impl Fn(&str) -> bool) {
+        others.iter().filter(|(name, _)| wanted(name)).for_each(|(name, value)| self.append(name, value));
     }
 
     /// Sets a field: those that had its name are gone.

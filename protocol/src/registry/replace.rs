@@ -26,7 +26,10 @@ pub(super) fn target_of(path: &Path) -> PathBuf {
 }
 
 /// Puts this content in the file's place: temporary file, fsync, rename, fsync of the folder.
-pub(super) fn replace(target: &Path, content: &[u8]) -> Result<(), RegistryError> {
+///
+/// # Errors
+/// If the folder or the disk does not let it; then the old content is there.
+pub fn replace(target: &Path, content: &[u8]) -> Result<(), RegistryError> {
     let failed = |step| move |source| RegistryError::Unwritable { path: target.display().to_string(), step, source };
     let mut file = temporary(target).map_err(failed("making a temporary file beside it"))?;
     file.write_all(content).map_err(failed("writing the temporary file"))?;

@@ -66,7 +66,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    pub(super) fn closed(peer: SocketAddr, phase: Phase) -> Self {
+    pub(crate) fn closed(peer: SocketAddr, phase: Phase) -> Self {
         Self::Closed { peer, phase }
     }
 

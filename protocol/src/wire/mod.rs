@@ -9,6 +9,7 @@
 
 mod error;
 mod pace;
+mod reading;
 mod writing;
 mod listening;
 mod carry;
@@ -22,14 +23,13 @@ pub use error::WireError;
 pub use header::{from_header, push_frame, to_header};
 pub use readiness::{Pending, Readable, pending, wait_any, wait_either};
 
-use self::pace::Pace;
+use self::{pace::Pace, reading::Target};
 use crate::{
     deadline::{Deadline, Phase},
     frame::{PREFIX_LEN, Prefix},
     limits::{BLOCK_TIME, HEADER_TIME},
 };
 use std::{
-    io::{self, Read},
     net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
@@ -284,58 +284,6 @@ impl Connection {
         self.end += n;
         Ok(n)
     }
-
-    /// One read, begun again when a slice of the deadline has passed or a signal came.
-    fn read_socket(
-        &mut self,
-        mut target: Target<'_>,
-        phase: Phase,
-        deadline: Option<Deadline>,
-    ) -> Result<usize, WireError> {
-        loop {
-            self.set_read_slice(deadline, phase)?;
-            let read = match &mut target {
-                Target::Buffer => (&*self.stream).read(&mut self.buffer[self.end..]),
-                Target::Slice(slice) => (&*self.stream).read(slice),
-            };
-            match read {
-                Ok(n) => return Ok(n),
-                Err(e) if is_wait_over(&e) => {}
-                Err(e) => return Err(WireError::broken(self.peer, phase, e)),
-            }
-        }
-    }
-
-    /// Has the socket wait for the next stretch when it is read.
-    fn set_read_slice(&mut self, deadline: Option<Deadline>, phase: Phase) -> Result<(), WireError> {
-        let slice = self.slice(deadline, phase)?;
-        if slice != self.read_timeout {
-            self.stream.set_read_timeout(slice).map_err(|e| WireError::broken(self.peer, phase, e))?;
-            self.read_timeout = slice;
-        }
-        Ok(())
-    }
-
-    /// The next stretch to wait, or the error that the deadline has passed.
-    fn slice(&self, deadline: Option<Deadline>, phase: Phase) -> Result<Option<Duration>, WireError> {
-        match deadline {
-            None => Ok(None),
-            Some(deadline) => match deadline.slice() {
-                Some(slice) => Ok(Some(slice)),
-                None => Err(WireError::Timeout { peer: self.peer, phase }),
-            },
-        }
-    }
-}
-
-enum Target<'a> {
-    Buffer,
-    Slice(&'a mut [u8]),
-}
-
-/// A socket timeout is `WouldBlock` on Unix and `TimedOut` on Windows; a signal interrupts either.
-fn is_wait_over(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 #[cfg(test)]

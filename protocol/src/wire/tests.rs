@@ -7,7 +7,12 @@ use crate::{
     limits::HEADER_TIME,
     message::{ErrorCode, Failure},
 };
-use std::{io::Write, net::TcpListener, thread, time::Instant};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+    time::Instant,
+};
 
 const ID: RequestId = RequestId { client: 7, sequence: 9 };
 

@@ -1,6 +1,10 @@
 //! Sending frames, and ending a connection with a word.
 
-use super::{Connection, Target, is_wait_over, pace::Pace};
+use super::{
+    Connection,
+    pace::Pace,
+    reading::{Target, is_wait_over},
+};
 use crate::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},

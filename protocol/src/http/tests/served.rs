@@ -3,7 +3,7 @@
 use super::site::{LONG, answers, serve, until, until_end};
 use crate::http::{
     Method, Status,
-    client::{Ask, ask},
+    client::{Ask, KeptClient, ask},
 };
 use serde_json::{Value, json};
 use std::{
@@ -23,6 +23,17 @@ fn many_questions_on_one_connection() {
     }
     assert!(client.is_kept());
     assert_eq!(site.crew.connections(), 1);
+}
+
+#[test]
+fn whoever_was_answered_badly_asks_again_on_a_new_connection() {
+    let site = serve();
+    let mut client = KeptClient::new(site.crew.address(), LONG);
+    for _ in 0..3 {
+        assert_eq!(client.ask(&Ask::get("/hello")).unwrap().text(), "hello\n");
+        assert_eq!(client.ask(&Ask::get("/hello")).unwrap().text(), "hello\n");
+        client.ask(&Ask::get("/late-short")).unwrap_err();
+    }
 }
 
 #[test]

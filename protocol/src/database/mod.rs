@@ -8,7 +8,19 @@
 //! other. A path is relative to the folder of `database.json`, not to the folder a server happens to be started in,
 //! or else two terminals would quietly use two databases.
 //!
-//! Engines `postgres` and `mysql` are known by name and not built in. Unknown keys are ignored.
+//! A database server is reached by name and account ([`Account`]):
+//!
+//! ```json
+//! {"engine": "postgres", "host": "db", "database": "lab", "user": "lab_server", "password-env": "LAB_DATABASE_PASSWORD",
+//!  "tls": "verify-full", "tls-ca": "ca.pem"}
+//! ```
+//!
+//! The coursework's file, `{"database": …, "user": …, "password": …}`, names no engine and no host: it is the list of
+//! arguments of PostgreSQL's driver for Python, and is taken for PostgreSQL on this machine. Unknown keys are ignored.
+
+mod account;
+
+pub use account::{Account, Password, Tls};
 
 use crate::places::{read_settings, without_mark};
 use serde_json::{Map, Value};
@@ -29,6 +41,10 @@ pub enum DatabaseConfig {
         /// The file, absolute. It need not exist yet, and neither its folder.
         path: PathBuf,
     },
+    /// A database of a PostgreSQL server.
+    Postgres(Account),
+    /// A database of a MySQL or MariaDB server.
+    MySql(Account),
 }
 
 /// Why `database.json` names no database.
@@ -82,17 +98,6 @@ pub enum DatabaseError {
         /// What is wrong with its value, as the end of a sentence.
         why: String,
     },
-    /// The engine is one that this build does not contain.
-    #[error(
-        "{path} asks for the engine \"{engine}\", which is not built into this program. \
-         Use SQLite instead: {EXAMPLE}"
-    )]
-    NotBuiltIn {
-        /// The file.
-        path: String,
-        /// The engine's name.
-        engine: String,
-    },
 }
 
 impl DatabaseConfig {
@@ -121,14 +126,21 @@ impl DatabaseConfig {
             Ok(other) => return Err(DatabaseError::NotAnObject { path, found: kind_of(&other) }),
             Err(error) => return Err(DatabaseError::NotJson { path, why: error.to_string() }),
         };
+        if !object.contains_key("engine") && object.contains_key("user") {
+            return account::read(&object, file, path, account::POSTGRES_PORT).map(DatabaseConfig::Postgres);
+        }
         let engine = text_of(&object, "engine", &path)?;
         match engine.to_ascii_lowercase().as_str() {
             "sqlite" => sqlite(&object, file, path),
-            "postgres" | "postgresql" | "mysql" | "mariadb" => {
-                Err(DatabaseError::NotBuiltIn { path, engine: engine.to_owned() })
+            "postgres" | "postgresql" => {
+                account::read(&object, file, path, account::POSTGRES_PORT).map(DatabaseConfig::Postgres)
             }
+            "mysql" | "mariadb" => account::read(&object, file, path, account::MYSQL_PORT).map(DatabaseConfig::MySql),
             _ => {
-                let why = format!("is \"{}\", which is no engine known here", engine.escape_debug());
+                let why = format!(
+                    "is \"{}\", which is no engine known here: sqlite, postgres, mysql and mariadb are",
+                    engine.escape_debug()
+                );
                 Err(DatabaseError::WrongValue { path, key: "engine", why })
             }
         }
@@ -215,11 +227,12 @@ mod tests {
             (r#"{"engine":"sqlite"}"#, "lacks the key \"path\""),
             (r#"{"engine":"sqlite","path":7}"#, "the key \"path\" is a number where a text belongs"),
             (r#"{"engine":null}"#, "the key \"engine\" is null where a text belongs"),
-            (r#"{"engine":"oracle"}"#, "the key \"engine\" is \"oracle\", which is no engine known here"),
+            (
+                r#"{"engine":"oracle"}"#,
+                "the key \"engine\" is \"oracle\", which is no engine known here: sqlite, postgres, mysql and mariadb are",
+            ),
             (r#"{"engine":"sqlite","path":" "}"#, "the key \"path\" is empty"),
             (r#"{"engine":"sqlite","path":":memory:"}"#, "instead of a shared one"),
-            (r#"{"engine":"postgres","host":"db"}"#, "\"postgres\", which is not built into this program"),
-            (r#"{"engine":"mysql"}"#, "\"mysql\", which is not built into this program"),
         ] {
             let error = error(content);
             assert!(error.contains(expected) && error.contains("/lab/database.json"), "{content}: {error}");
