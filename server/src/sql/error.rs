@@ -1,8 +1,7 @@
 //! What can go wrong with a statement, and what the client is told.
 
-use super::{guard::Denial, once::Refusal, watch::Interrupt};
+use super::{once::Refusal, watch::Interrupt};
 use protocol::message::{ErrorCode, Failure};
-use rusqlite::ffi::ErrorCode as Sqlite;
 
 /// Why a statement was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +76,12 @@ impl SqlError {
         matches!(self, Self::BadRequest(_) | Self::Forbidden(_) | Self::Sql(_) | Self::TooLarge(_))
     }
 
+    /// Whether it says nothing about the statement, and nothing about an attempt before: another time it may not come.
+    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, reason = "SQLite is in no doubt"))]
+    pub(super) fn is_of_the_moment(&self) -> bool {
+        matches!(self, Self::Interrupted(_) | Self::Undeliverable | Self::Unavailable(_) | Self::Damaged(_))
+    }
+
     /// The same failure of a request that was sent before. Only what is recorded, and a refused id, is certain then.
     pub(super) fn of_a_repeat(self) -> Self {
         match self {
@@ -89,57 +94,14 @@ impl SqlError {
     pub(super) fn spoils_the_connection(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Damaged(_) | Self::Unsure(_))
     }
-
-    /// Translates an error of SQLite; `interrupt` and `denial` are what the watch and the guard have noted.
-    pub(super) fn translate(error: rusqlite::Error, interrupt: Option<Interrupt>, denial: Option<Denial>) -> Self {
-        let words = words(&error);
-        if matches!(error, rusqlite::Error::MultipleStatement) {
-            return Self::BadRequest(ONE_STATEMENT);
-        }
-        if let Some(denial) = denial {
-            return Self::Forbidden(denial.to_string());
-        }
-        match error.sqlite_error_code() {
-            Some(Sqlite::OperationInterrupted | Sqlite::DatabaseBusy | Sqlite::DatabaseLocked) => {
-                Self::Interrupted(interrupt.unwrap_or(Interrupt::Locked))
-            }
-            Some(Sqlite::AuthorizationForStatementDenied) => Self::Forbidden(sentence(&words)),
-            Some(Sqlite::TooBig) => Self::TooLarge(format!("A value or the statement is too large: {words}.")),
-            Some(Sqlite::OutOfMemory) => {
-                Self::TooLarge("The statement needs more memory than this server grants to SQL.".into())
-            }
-            Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => Self::Damaged(words),
-            Some(
-                Sqlite::SystemIoFailure
-                | Sqlite::DiskFull
-                | Sqlite::CannotOpen
-                | Sqlite::FileLockingProtocolFailed
-                | Sqlite::NoLargeFileSupport
-                | Sqlite::PermissionDenied
-                | Sqlite::ReadOnly
-                | Sqlite::SchemaChanged,
-            ) => Self::Unavailable(words),
-            _ => Self::Sql(sentence(&words)),
-        }
-    }
 }
 
 /// What is said to a request of several statements.
 pub(super) const ONE_STATEMENT: &str =
     "A request is one statement, and here are several. Send each by itself; each is its own transaction.";
 
-/// SQLite's own words, without the statement's text that rusqlite repeats behind them.
-fn words(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
-        rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// SQLite writes `no such table: NOPE`; a sentence begins large and ends with a full stop.
-fn sentence(words: &str) -> String {
+/// A database writes `no such table: NOPE`; a sentence begins large and ends with a full stop.
+pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };

@@ -23,26 +23,38 @@
 mod error;
 mod watch;
 
-mod connection;
-mod guard;
-mod medium;
-mod opening;
-mod pool;
+mod identity;
+mod prepare;
 mod sample;
 
 pub mod once;
 mod titles;
-mod transaction;
 
 mod sqlite;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod remote;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "mysql")]
+mod mysql;
+
 pub use error::SqlError;
+#[cfg(feature = "mysql")]
+use mysql::MySql;
 pub use once::{Refusal, Returned};
-pub use opening::OpenError;
-pub use sqlite::Sqlite;
+#[cfg(feature = "postgres")]
+pub(crate) use postgres::Own;
+#[cfg(feature = "postgres")]
+use postgres::Postgres;
+pub use prepare::{Admin, init, script};
+pub(crate) use prepare::{define, plainly};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use remote::RemoteError;
+pub use sqlite::{FileError, Sqlite};
 pub use watch::{Interrupt, Watch};
 
-use protocol::{id::RequestId, value::Value};
+use protocol::{database::DatabaseConfig, id::RequestId, limits::MAX_SQL, value::Value};
 use std::sync::Arc;
 
 /// One statement, as a client asked for it.
@@ -126,5 +138,98 @@ pub trait Database: Send + Sync {
     ) -> Result<Outcome, SqlError>;
 }
 
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file of SQLite cannot.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The database on a server of its own cannot.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The engine is one that this build does not contain.
+    #[error(
+        "database.json asks for {engine}, which this program does not have; it has {engines}. Build it with `cargo build -p server \
+         --features {feature}`, or take SQLite, which needs no more than: {{\"engine\": \"sqlite\", \"path\": \"runs/database.sqlite\"}}",
+        engines = ENGINES
+    )]
+    NotBuiltIn {
+        /// What the engine is called.
+        engine: &'static str,
+        /// The cargo feature with which it is built.
+        feature: &'static str,
+    },
+}
+
+/// The engines of this build, as they are written in `database.json`.
+const ENGINES: &str = match (cfg!(feature = "postgres"), cfg!(feature = "mysql")) {
+    (true, true) => "sqlite, postgres and mysql",
+    (true, false) => "sqlite and postgres",
+    (false, true) => "sqlite and mysql",
+    (false, false) => "sqlite",
+};
+
+impl OpenError {
+    /// For an engine that is not in this build.
+    fn not_built_in(config: &DatabaseConfig) -> Self {
+        match config {
+            DatabaseConfig::Postgres(_) => Self::NotBuiltIn { engine: "PostgreSQL", feature: "postgres" },
+            _ => Self::NotBuiltIn { engine: "MySQL", feature: "mysql" },
+        }
+    }
+}
+
+/// Opens the database that `database.json` names.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub fn open(config: &DatabaseConfig) -> Result<Box<dyn Database>, OpenError> {
+    Ok(match config {
+        DatabaseConfig::Sqlite { path } => Box::new(Sqlite::open(path)?),
+        #[cfg(feature = "postgres")]
+        DatabaseConfig::Postgres(account) => Box::new(Postgres::open(account)?),
+        #[cfg(feature = "mysql")]
+        DatabaseConfig::MySql(account) => Box::new(MySql::open(account)?),
+        other => return Err(OpenError::not_built_in(other)),
+    })
+}
+
+/// What no engine takes, whatever it says.
+fn check_text(sql: &str) -> Result<(), SqlError> {
+    if sql.len() > MAX_SQL {
+        return Err(SqlError::TooLarge(format!("A statement may have {MAX_SQL} bytes at most.")));
+    }
+    if sql.contains('\0') {
+        // SQLite and PostgreSQL would take it for the end and quietly leave out what follows.
+        return Err(SqlError::BadRequest("The statement has a NUL in it."));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn an_engine_that_is_not_built_in_is_told_and_with_what_to_build_it() {
+        let file = br#"{"engine": "mysql", "database": "lab", "user": "server", "password": "secret"}"#;
+        let config = DatabaseConfig::parse(file, Path::new("database.json")).unwrap();
+        let said = OpenError::not_built_in(&config).to_string();
+        assert!(said.contains("asks for MySQL") && said.contains(&format!("it has {ENGINES}.")), "{said}");
+        assert!(said.contains("--features mysql`"), "{said}");
+    }
+
+    /// As `.ci/run` builds it once: without the engines that need a server of their own.
+    #[test]
+    #[cfg(not(feature = "postgres"))]
+    fn a_database_of_an_engine_that_is_not_built_in_is_not_opened() {
+        let file = br#"{"database": "lab", "user": "server", "password": "secret"}"#;
+        let config = DatabaseConfig::parse(file, Path::new("database.json")).unwrap();
+        let said = open(&config).err().unwrap().to_string();
+        assert!(said.contains("asks for PostgreSQL") && said.contains("--features postgres`"), "{said}");
+        let said = init(&config, &Admin { user: None, password: protocol::database::Password::new("x") });
+        assert!(said.unwrap_err().to_string().contains("asks for PostgreSQL"));
+    }
+}

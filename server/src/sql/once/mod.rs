@@ -57,18 +57,17 @@
 //! at Large Scale and Low Latency" (RIFL, SOSP 2015); Kafka's KIP-98; <https://docs.stripe.com/api/idempotent_requests>.
 
 mod outcome;
-pub(super) mod records;
 
 pub use outcome::Returned;
 pub(super) use outcome::Written;
 
 use super::{SqlError, Statement};
 use protocol::{
-    id::RequestId,
+    id::{RequestId, draw_client_number},
     limits::{CLOCK_SKEW_MINUTES, RECORD_MINUTES},
 };
 use sha2::{Digest, Sha256};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How long a record is kept after its id is refused, in minutes: a clock that is set back by less refuses nothing that it
 /// accepted before, and a server whose clock is behind by less still finds what the others have noted.
@@ -178,12 +177,21 @@ pub(super) fn judge(asked: &Asked, facts: Facts, now: SystemTime) -> Verdict {
 }
 
 /// Whether the records of a client number may go: its requests have been refused for a while.
-fn may_be_forgotten(client: u64, now: SystemTime) -> bool {
+pub(super) fn may_be_forgotten(client: u64, now: SystemTime) -> bool {
     RequestId { client, sequence: 0 }.age_minutes(now) > RECORD_MINUTES + MARGIN_MINUTES
 }
 
+/// Below this client number all records may go, as [`may_be_forgotten`] decides one by one.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code, reason = "SQLite asks one by one"))]
+pub(super) fn forgettable_below(now: SystemTime) -> u64 {
+    let margin = Duration::from_secs((RECORD_MINUTES + MARGIN_MINUTES) * 60);
+    let drawn = now.checked_sub(margin).unwrap_or(SystemTime::UNIX_EPOCH);
+    // The random bits below the minute do not count.
+    draw_client_number(drawn) >> 40 << 40
+}
+
 /// The mark to be written down, if it is worth it.
-fn mark_to_raise(asked: &Asked, facts_low_water: u64) -> Option<u64> {
+pub(super) fn mark_to_raise(asked: &Asked, facts_low_water: u64) -> Option<u64> {
     // A client of one request says 1 and is gone; where nothing was written down, counting begins there.
     let risen = asked.low_water.saturating_sub(facts_low_water.max(1));
     (risen >= RAISE_BY).then_some(asked.low_water)
@@ -192,9 +200,6 @@ fn mark_to_raise(asked: &Asked, facts_low_water: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::id::draw_client_number;
-    use std::time::Duration;
-
     const MINUTE: Duration = Duration::from_secs(60);
     const NOTHING: Facts = Facts { forgotten: 0, low_water: 0, record: None };
 
@@ -247,6 +252,16 @@ mod tests {
             let old = asked(now - MINUTE * u32::try_from(minutes).unwrap(), 1);
             let refused = judge(&old, NOTHING, now) == Verdict::Refuse(Refusal::TooOld);
             assert!(refused || !may_be_forgotten(old.id.client, now), "{minutes} minutes old");
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[test]
+    fn the_number_below_which_all_may_go_agrees_with_the_judgement_of_each() {
+        let now = SystemTime::now();
+        for minutes in RECORD_MINUTES..RECORD_MINUTES + 2 * MARGIN_MINUTES {
+            let client = draw_client_number(now - MINUTE * u32::try_from(minutes).unwrap());
+            assert_eq!(client < forgettable_below(now), may_be_forgotten(client, now), "{minutes} minutes old");
         }
     }
 

@@ -5,6 +5,7 @@
 //! bytes as the first one.
 
 use super::SqlError;
+use crate::sql::Outcome;
 use protocol::message::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,15 @@ impl Written {
         text.push('\n');
         text.push_str(lines);
         Ok(text)
+    }
+
+    /// As its requester is told it: to the byte the same, the first time and later.
+    pub(in crate::sql) fn told(self, recorded: bool) -> Result<Outcome, SqlError> {
+        match self {
+            Self::Changed { rows } => Ok(Outcome::Changed { rows }),
+            Self::Returned(returned) => Ok(Outcome::Returned(Returned { recorded, ..returned })),
+            Self::Failed(failure) => Err(SqlError::Recorded(failure)),
+        }
     }
 
     /// Reads the text of a record.

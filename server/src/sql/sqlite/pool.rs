@@ -1,9 +1,7 @@
 //! Kept connections: opening one costs twenty times a simple read.
 
-use super::{
-    connection::{Conn, Mode},
-    error::SqlError,
-};
+use super::connection::{Conn, Mode};
+use crate::sql::SqlError;
 use parking_lot::Mutex;
 use std::{
     io,

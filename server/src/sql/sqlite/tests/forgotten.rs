@@ -1,7 +1,10 @@
 //! Records that are not kept any more, and the ids that are refused for it.
 
 use super::*;
-use crate::sql::once::{MARGIN_MINUTES, RAISE_BY, records::DELETED_AT_ONCE};
+use crate::sql::{
+    once::{MARGIN_MINUTES, RAISE_BY},
+    sqlite::records::DELETED_AT_ONCE,
+};
 use protocol::limits::{CLOCK_SKEW_MINUTES, RECORD_MINUTES};
 
 /// A database whose clock can be set, in minutes from now.

@@ -8,25 +8,37 @@
 //! Figures from the design: a read on a kept connection with a kept statement costs 1.3 µs, opening the file 27 µs, a durable
 //! commit 130 µs. So connections and statements are kept, and the writing connection is one: a second could only wait.
 
-use super::{
-    Database, Interrupt, OpenError, Outcome, RowSink, SqlError, Statement, Watch,
+mod alarm;
+mod explain;
+
+mod connection;
+mod guard;
+mod medium;
+mod opening;
+mod pool;
+
+mod records;
+mod transaction;
+
+pub use opening::FileError;
+
+use self::{
     connection::{Conn, Mode, copy_row},
-    once::{Asked, Returned, Verdict, Written, judge, records},
-    opening,
     pool::{Place, Readers},
-    titles::fitting,
     transaction::Write,
 };
+use super::{
+    Database, Interrupt, Outcome, RowSink, SqlError, Statement, Watch, check_text,
+    once::{Asked, Verdict, Written, judge},
+    titles::fitting,
+    watch::LOOK_EVERY,
+};
 use parking_lot::{Mutex, MutexGuard};
-use protocol::limits::MAX_SQL;
 use std::{
     path::{Path, absolute},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
-
-/// How often a thread that waits for the writing connection looks whether its request is still wanted.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// An SQLite file.
 pub struct Sqlite {
@@ -54,12 +66,12 @@ impl Sqlite {
     ///
     /// # Errors
     /// A sentence that says what to do.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let folder_error = |source| OpenError::Folder { folder: path.to_owned(), source };
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let folder_error = |source| FileError::Folder { folder: path.to_owned(), source };
         let path = absolute(path).map_err(folder_error)?;
         let identity = opening::make_ready(&path)?;
         let place = Place::new(path.clone()).map_err(folder_error)?;
-        let writer = Conn::open(&path, Mode::Writes).map_err(|source| OpenError::Sqlite { path, source })?;
+        let writer = Conn::open(&path, Mode::Writes).map_err(|source| FileError::Sqlite { path, source })?;
         Ok(Self {
             place,
             identity,
@@ -121,7 +133,7 @@ impl Sqlite {
             Read::ItWrites => {
                 let asked = Asked::of(statement);
                 let write = self.writing(statement, asked.as_ref(), watch);
-                told(self.with_writer(watch, |conn| write.carry_out(conn))?, asked.is_some())
+                self.with_writer(watch, |conn| write.carry_out(conn))?.told(asked.is_some())
             }
             Read::Unclear(error) => Err(error),
         }
@@ -139,7 +151,7 @@ impl Sqlite {
         };
         // Before it is compiled: a CREATE TABLE that has succeeded could not be any more.
         if let Some(written) = self.earlier(&asked, watch).map_err(SqlError::of_a_repeat)? {
-            return told(written, true);
+            return written.told(true);
         }
         let write = self.writing(statement, Some(&asked), watch);
         let written = match self.read(statement.sql, watch, sink)? {
@@ -149,7 +161,7 @@ impl Sqlite {
             Read::Unclear(error) if error.is_final() => self.with_writer(watch, |conn| write.settle(conn, &error)),
             Read::Unclear(error) => Err(error),
         };
-        told(written.map_err(SqlError::of_a_repeat)?, true)
+        written.map_err(SqlError::of_a_repeat)?.told(true)
     }
 
     fn writing<'a>(
@@ -220,27 +232,12 @@ impl Database for Sqlite {
         watch: &Arc<dyn Watch>,
         sink: &mut dyn RowSink,
     ) -> Result<Outcome, SqlError> {
-        if statement.sql.len() > MAX_SQL {
-            return Err(SqlError::TooLarge(format!("A statement may have {MAX_SQL} bytes at most.")));
-        }
-        if statement.sql.contains('\0') {
-            // SQLite would take it for the end and quietly leave out what follows.
-            return Err(SqlError::BadRequest("The statement has a NUL in it."));
-        }
+        check_text(statement.sql)?;
         if statement.repeated && !statement.read_only {
             self.run_again(statement, watch, sink)
         } else {
             self.run_first(statement, watch, sink)
         }
-    }
-}
-
-/// An outcome as its requester is told it: to the byte the same, the first time and later.
-fn told(written: Written, recorded: bool) -> Result<Outcome, SqlError> {
-    match written {
-        Written::Changed { rows } => Ok(Outcome::Changed { rows }),
-        Written::Returned(returned) => Ok(Outcome::Returned(Returned { recorded, ..returned })),
-        Written::Failed(failure) => Err(SqlError::Recorded(failure)),
     }
 }
 
@@ -271,6 +268,9 @@ fn stream(conn: &Conn, statement: &mut rusqlite::Statement<'_>, sink: &mut dyn R
 }
 
 /// The titles of the columns; right only after the first step, in which SQLite may prepare the statement anew.
-pub(super) fn titles(statement: &rusqlite::Statement<'_>) -> Vec<String> {
+fn titles(statement: &rusqlite::Statement<'_>) -> Vec<String> {
     statement.column_names().map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests;

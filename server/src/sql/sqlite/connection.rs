@@ -1,10 +1,11 @@
 //! One connection to SQLite, made safe for strangers' SQL.
 
 use super::{
-    error::SqlError,
+    alarm::{Alarm, Armed},
     guard::{Denial, Guard, OURS, not_ours},
-    watch::{Alarm, Armed, Watch},
+    records,
 };
+use crate::sql::{SqlError, Watch};
 use protocol::{
     limits::{MAX_HEADER, MAX_RECORDED, MAX_SQL},
     value::Value,
@@ -168,7 +169,7 @@ impl Conn {
              UNION ALL
              SELECT f.\"table\", 1 FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
              WHERE s.type = 'table' AND f.\"table\" LIKE '{OURS}%'",
-            super::once::records::TABLES
+            records::TABLES
         );
         let found = self.guard.trusting(|| -> rusqlite::Result<Vec<(String, bool)>> {
             let mut statement = self.db.prepare(&names)?;

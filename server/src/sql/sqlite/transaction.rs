@@ -1,11 +1,14 @@
 //! One write: `BEGIN IMMEDIATE`, the record, the statement, the record, `COMMIT`; or nothing at all.
 
 use super::{
-    SqlError, Watch,
     connection::{Conn, copy_row},
     guard::Denial,
-    once::{Asked, Returned, Verdict, Written, judge, records},
-    sqlite::titles,
+    records, titles,
+};
+use crate::sql::{
+    SqlError, Watch,
+    once::{Asked, Returned, Verdict, Written, judge},
+    titles::fitting,
 };
 use protocol::{limits::MAX_RECORDED, message::push_row};
 use std::{sync::Arc, time::SystemTime};
@@ -112,7 +115,7 @@ fn carry_out(conn: &Conn, sql: &str) -> Result<Written, SqlError> {
         }
         drop(rows);
         if statement.column_count() > 0 {
-            let columns = super::titles::fitting(titles(statement))?;
+            let columns = fitting(titles(statement))?;
             let lines = String::from_utf8(lines).map_err(|_| SqlError::Unreadable)?;
             return Ok(Written::Returned(Returned { columns, rows: count, lines, recorded: true }));
         }

@@ -8,17 +8,20 @@
 //! as clients' statements, found by their text, and a client's statement with a parameter is refused. So no client can come
 //! upon one that was prepared with our permissions by sending its text.
 
-use super::{Asked, Facts, Record, SqlError, Written, mark_to_raise, may_be_forgotten};
-use crate::sql::connection::Conn;
+use super::connection::Conn;
+use crate::sql::{
+    SqlError,
+    once::{Asked, Facts, Record, Written, mark_to_raise, may_be_forgotten},
+};
 use rusqlite::{CachedStatement, OptionalExtension, ToSql, params};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most records that one transaction deletes for each reason: more than one transaction adds, so that what has
 /// gathered while nobody wrote goes away in time, and few enough that nobody notices who pays.
-pub(in crate::sql) const DELETED_AT_ONCE: u32 = 32;
+pub(super) const DELETED_AT_ONCE: u32 = 32;
 
 /// The tables. `at` is seconds since 1970, and there for people.
-pub(in crate::sql) const CREATE: &str = "
+pub(super) const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS lab_outcomes (
         client BLOB NOT NULL, sequence BLOB NOT NULL, fingerprint BLOB NOT NULL, outcome TEXT NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (client, sequence)
@@ -29,7 +32,7 @@ pub(in crate::sql) const CREATE: &str = "
 ";
 
 /// The names of the tables, as a list of SQL texts.
-pub(in crate::sql) const TABLES: &str = "'lab_outcomes', 'lab_clients', 'lab_forgotten'";
+pub(super) const TABLES: &str = "'lab_outcomes', 'lab_clients', 'lab_forgotten'";
 
 const LOOK: &str = "
     SELECT (SELECT client FROM lab_forgotten), (SELECT low_water FROM lab_clients WHERE client = ?1), fingerprint, outcome
@@ -53,11 +56,11 @@ const FORGET: &str = "UPDATE lab_forgotten SET client = max(client, ?1)";
 
 /// All of them.
 #[cfg(test)]
-pub(in crate::sql) const ALL: [&str; 9] =
+pub(super) const ALL: [&str; 9] =
     [LOOK, NOTE, RAISE, DELETE_SETTLED, OLDEST_OUTCOMES, OLDEST_CLIENTS, DELETE_OUTCOMES, DELETE_CLIENTS, FORGET];
 
 /// What the database knows about a request.
-pub(in crate::sql) fn look(conn: &Conn, asked: &Asked) -> Result<Facts, SqlError> {
+pub(super) fn look(conn: &Conn, asked: &Asked) -> Result<Facts, SqlError> {
     conn.ours_with(LOOK, |statement| {
         statement.query_row(params![blob(asked.id.client), blob(asked.id.sequence)], |row| {
             let fingerprint: Option<[u8; 32]> = row.get(2)?;
@@ -73,7 +76,7 @@ pub(in crate::sql) fn look(conn: &Conn, asked: &Asked) -> Result<Facts, SqlError
 
 /// Deletes what is settled or too old, a bounded number of records. Before the statement, so that a database that
 /// is full has room for it again.
-pub(in crate::sql) fn make_room(conn: &Conn, asked: &Asked, low_water: u64, now: SystemTime) -> Result<(), SqlError> {
+pub(super) fn make_room(conn: &Conn, asked: &Asked, low_water: u64, now: SystemTime) -> Result<(), SqlError> {
     let client = blob(asked.id.client);
     if let Some(mark) = mark_to_raise(asked, low_water) {
         change(conn, RAISE, &[&client, &blob(mark)])?;
@@ -91,7 +94,7 @@ pub(in crate::sql) fn make_room(conn: &Conn, asked: &Asked, low_water: u64, now:
 }
 
 /// Notes the outcome.
-pub(in crate::sql) fn note(conn: &Conn, asked: &Asked, written: &Written, now: SystemTime) -> Result<(), SqlError> {
+pub(super) fn note(conn: &Conn, asked: &Asked, written: &Written, now: SystemTime) -> Result<(), SqlError> {
     let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
     let (client, sequence) = (blob(asked.id.client), blob(asked.id.sequence));
     change(conn, NOTE, &[&client, &sequence, &asked.fingerprint, &written.encode()?, &at])
@@ -125,7 +128,7 @@ fn blob(number: u64) -> [u8; 8] {
 }
 
 /// Whether the tables are there.
-pub(in crate::sql) fn are_there(db: &rusqlite::Connection) -> rusqlite::Result<bool> {
+pub(super) fn are_there(db: &rusqlite::Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'lab_forgotten'";
     db.query_row(sql, [], |_| Ok(())).optional().map(|found| found.is_some())
 }
@@ -133,7 +136,7 @@ pub(in crate::sql) fn are_there(db: &rusqlite::Connection) -> rusqlite::Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::connection::Mode;
+    use crate::sql::sqlite::connection::Mode;
     use protocol::id::{RequestId, draw_client_number};
     use rusqlite::StatementStatus;
 
@@ -141,7 +144,7 @@ mod tests {
     fn no_statement_is_compiled_anew_each_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database.sqlite");
-        crate::sql::opening::make_ready(&path).unwrap();
+        crate::sql::sqlite::opening::make_ready(&path).unwrap();
         let conn = Conn::open(&path, Mode::Writes).unwrap();
         let compiled = |sql: &str| {
             let work = |statement: &mut CachedStatement<'_>| Ok(statement.get_status(StatementStatus::RePrepare));

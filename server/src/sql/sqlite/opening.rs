@@ -3,7 +3,8 @@
 //! Three servers may start in the same second, and none of them must see a half-made database. Everything is made in
 //! one transaction that takes the write lock first; whoever comes second finds it made.
 
-use super::{medium, once::records, sample};
+use super::{medium, records};
+use crate::sql::{identity::uuid_of, sample};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::{
     io,
@@ -19,7 +20,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(10);
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum FileError {
     /// The folder cannot be made.
     #[error("The folder {folder} for the database cannot be made: {source}.")]
     Folder {
@@ -59,6 +60,14 @@ pub enum OpenError {
         "{0} was locked by another program for ten seconds. Find out which one uses it, end that, and start again."
     )]
     Locked(PathBuf),
+    /// The sample tables cannot be made.
+    #[error("The sample tables cannot be made in {path}: {error}")]
+    Sample {
+        /// The database's file.
+        path: PathBuf,
+        /// Why.
+        error: crate::sql::SqlError,
+    },
     /// Anything else that SQLite reports.
     #[error("SQLite cannot open {path}: {source}. Check that the file and its folder can be written.")]
     Sqlite {
@@ -70,11 +79,11 @@ pub enum OpenError {
 }
 
 /// Makes the database ready, and returns its UUID.
-pub(super) fn make_ready(path: &Path) -> Result<String, OpenError> {
+pub(super) fn make_ready(path: &Path) -> Result<String, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+    std::fs::create_dir_all(folder).map_err(|source| FileError::Folder { folder: folder.to_owned(), source })?;
     if let Some(kind) = medium::network(folder) {
-        return Err(OpenError::Network { path: path.to_owned(), kind });
+        return Err(FileError::Network { path: path.to_owned(), kind });
     }
     let explain = |error| explain(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -85,18 +94,18 @@ pub(super) fn make_ready(path: &Path) -> Result<String, OpenError> {
 }
 
 /// Switches to WAL mode, which stays in the file.
-fn use_wal(db: &Connection, path: &Path) -> Result<(), OpenError> {
+fn use_wal(db: &Connection, path: &Path) -> Result<(), FileError> {
     let begin = Instant::now();
     loop {
         let answer = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
         match answer {
             Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
             Ok(mode) => {
-                return Err(OpenError::NoWal { path: path.to_owned(), answer: format!("it stayed in mode {mode}") });
+                return Err(FileError::NoWal { path: path.to_owned(), answer: format!("it stayed in mode {mode}") });
             }
             Err(e) if is_busy(&e) && begin.elapsed() < PATIENCE => std::thread::sleep(RETRY_EVERY),
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
-                return Err(OpenError::NoWal { path: path.to_owned(), answer: e.to_string() });
+                return Err(FileError::NoWal { path: path.to_owned(), answer: e.to_string() });
             }
             Err(e) => return Err(explain(path, e)),
         }
@@ -119,7 +128,7 @@ fn create(db: &mut Connection) -> rusqlite::Result<String> {
             let uuid = new_uuid(&transaction)?;
             transaction.execute_batch("CREATE TABLE lab_identity (uuid TEXT NOT NULL)")?;
             transaction.execute("INSERT INTO lab_identity (uuid) VALUES (?1)", [&uuid])?;
-            sample::create_colors(&transaction)?;
+            create_colors(&transaction)?;
             uuid
         }
     };
@@ -134,27 +143,36 @@ fn identity(db: &Connection) -> rusqlite::Result<Option<String>> {
     if made { db.query_row("SELECT uuid FROM lab_identity", [], |row| row.get(0)).optional() } else { Ok(None) }
 }
 
-/// A random UUID (version 4); SQLite's generator is seeded by the system.
+/// A random UUID; SQLite's generator is seeded by the system.
 fn new_uuid(db: &Connection) -> rusqlite::Result<String> {
-    let mut bytes: [u8; 16] = db.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = protocol::value::to_hex(&bytes);
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    db.query_row("SELECT randomblob(16)", [], |row| row.get(0)).map(uuid_of)
+}
+
+/// Creates COLORS and fills it, unless a table of that name is there.
+fn create_colors(db: &Connection) -> rusqlite::Result<()> {
+    let there = db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'COLORS' COLLATE NOCASE", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    if there > 0 {
+        return Ok(());
+    }
+    db.execute_batch(sample::CREATE_COLORS)?;
+    let mut insert = db.prepare("INSERT INTO COLORS (Name, HEX, RGB) VALUES (?1, ?2, ?3)")?;
+    sample::colors().try_for_each(|color| insert.execute(color).map(|_| ()))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+fn explain(path: &Path, error: rusqlite::Error) -> FileError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
+        Some(ErrorCode::NotADatabase) => FileError::NotADatabase(path.to_owned()),
         Some(ErrorCode::FileLockingProtocolFailed) => {
-            OpenError::NoWal { path: path.to_owned(), answer: error.to_string() }
+            FileError::NoWal { path: path.to_owned(), answer: error.to_string() }
         }
-        _ if is_busy(&error) => OpenError::Locked(path.to_owned()),
-        _ => OpenError::Sqlite { path: path.to_owned(), source: error },
+        _ if is_busy(&error) => FileError::Locked(path.to_owned()),
+        _ => FileError::Sqlite { path: path.to_owned(), source: error },
     }
 }
 
@@ -167,7 +185,7 @@ mod tests {
         let memory = Connection::open_in_memory().unwrap();
         let error = use_wal(&memory, Path::new("/x/y.sqlite")).unwrap_err();
         assert!(error.to_string().contains("it stayed in mode memory"), "{error}");
-        let network = OpenError::Network { path: "/home/x/db".into(), kind: "NFS" };
+        let network = FileError::Network { path: "/home/x/db".into(), kind: "NFS" };
         assert!(network.to_string().contains("(NFS)") && network.to_string().contains("local disk"), "{network}");
     }
 
@@ -176,9 +194,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "no database, but long enough to have a header of a hundred bytes ".repeat(4)).unwrap();
-        assert!(matches!(make_ready(&path), Err(OpenError::NotADatabase(_))));
-        assert!(matches!(make_ready(folder.path()), Err(OpenError::Sqlite { .. })), "a folder is no file");
-        assert!(matches!(make_ready(&path.join("below")), Err(OpenError::Folder { .. })));
+        assert!(matches!(make_ready(&path), Err(FileError::NotADatabase(_))));
+        assert!(matches!(make_ready(folder.path()), Err(FileError::Sqlite { .. })), "a folder is no file");
+        assert!(matches!(make_ready(&path.join("below")), Err(FileError::Folder { .. })));
     }
 
     #[test]

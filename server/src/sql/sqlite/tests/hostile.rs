@@ -1,7 +1,7 @@
 //! What SQL may not do, and what it may look at.
 
 use super::*;
-use crate::sql::once::records;
+use crate::sql::sqlite::records;
 
 /// What is refused, and with which code. After all of it nothing has changed.
 #[test]

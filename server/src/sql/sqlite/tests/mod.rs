@@ -8,8 +8,9 @@ mod twice;
 
 use super::*;
 use protocol::{
-    id::{IdSource, draw_client_number},
+    id::{IdSource, RequestId, draw_client_number},
     message::{ErrorCode, Failure, read_rows},
+    value::Value,
 };
 use std::{
     sync::{

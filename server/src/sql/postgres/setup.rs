@@ -1,0 +1,240 @@
+//! The first use of a database of PostgreSQL: who made it ready, and for whom.
+//!
+//! Servers do not make a database ready by themselves: it takes rights that their role must not have. `server init-database` does it
+//! once, as a superuser, or prints the SQL for whoever wants to see it first.
+
+use super::{
+    Postgres,
+    records::{self, Row},
+    session::Session,
+};
+use crate::sql::{
+    SqlError, Watch,
+    identity::uuid_of,
+    remote::{ByTime, Remote, RemoteError, Trouble},
+    sample,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use protocol::{database::Account, deadline::Deadline, output::say, value::to_hex};
+use sha2::{Digest, Sha256};
+use std::{thread, time::Duration};
+
+/// How long a server waits at its start for a database that cannot be reached: one that is being restarted is there again by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it waits before it tries again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long the first look at a database may take.
+const OPEN_TIME: Duration = Duration::from_secs(10);
+
+/// How long each statement that makes a database ready may take.
+const SETUP_TIME: Duration = Duration::from_secs(60);
+
+/// What is done once, by a superuser.
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Where connections come from.
+pub(in crate::sql) struct Place {
+    pub(super) account: Account,
+    pub(super) identity: String,
+    pub(super) key: String,
+}
+
+impl Postgres {
+    /// Logs in and looks whether the database is ready, and the role harmless.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub(in crate::sql) fn open(account: &Account) -> Result<Self, RemoteError> {
+        let place = look_patiently(account).map_err(|trouble| explain(account, trouble))?;
+        Ok(Remote::new(place.identity.clone(), place))
+    }
+}
+
+fn look_patiently(account: &Account) -> Result<Place, Trouble> {
+    let until = Deadline::after(PATIENCE);
+    let mut told = false;
+    loop {
+        match look(account) {
+            Err(Trouble::Lost(why)) if !until.has_passed() => {
+                if !std::mem::replace(&mut told, true) {
+                    say!("Waiting for the database: {why}.");
+                }
+                thread::sleep(TRY_AGAIN_AFTER);
+            }
+            looked => return looked,
+        }
+    }
+}
+
+fn look(account: &Account) -> Result<Place, Trouble> {
+    let mut session = Session::open(account, &ByTime::after(OPEN_TIME))?;
+    let identity = identity(&mut session, &ByTime::after(OPEN_TIME))?;
+    let dangerous = "SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = session_user AND (r.rolsuper OR r.rolcreaterole \
+         OR r.rolcreatedb OR r.rolreplication OR pg_has_role(r.oid, 'pg_read_server_files', 'member') \
+         OR pg_has_role(r.oid, 'pg_write_server_files', 'member') \
+         OR pg_has_role(r.oid, 'pg_execute_server_program', 'member'))";
+    if !ask(&mut session, dangerous)?.is_empty() {
+        return Err(SqlError::Forbidden(format!(
+            "The role {} may do more than a stranger's SQL must: log in as another. `server init-database` makes one",
+            account.user
+        ))
+        .into());
+    }
+    let guarded =
+        "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtname = 'lab_nothing_inside_a_commit' AND evtenabled <> 'D'";
+    if ask(&mut session, guarded)?.is_empty() {
+        return Err(not_ready());
+    }
+    let key = key(account, &identity);
+    Ok(Place { account: account.clone(), identity, key })
+}
+
+/// The UUID of the database that this session is in.
+pub(super) fn identity(session: &mut Session, watch: &dyn Watch) -> Result<String, Trouble> {
+    let rows = ask_under(watch, session, "SELECT lab.identity()").map_err(|trouble| match trouble {
+        Trouble::Failed(SqlError::Sql(_) | SqlError::Forbidden(_)) => not_ready(),
+        other => other,
+    })?;
+    rows.into_iter().flatten().flatten().next().ok_or_else(not_ready)
+}
+
+fn not_ready() -> Trouble {
+    SqlError::Unavailable("it was not made ready for the laboratory; `server init-database` does that".into()).into()
+}
+
+/// With which this account reaches the records: nobody computes it who does not know the password.
+fn key(account: &Account, identity: &str) -> String {
+    let password = account.password.reveal().as_bytes();
+    let mut mac = Hmac::<Sha256>::new_from_slice(password).expect("a key of HMAC may have any length");
+    mac.update(b"records of the laboratory in ");
+    mac.update(identity.as_bytes());
+    format!("\\x{}", to_hex(&mac.finalize().into_bytes()))
+}
+
+/// Asks in a session of its own.
+#[cfg(test)]
+pub(super) fn ask_as(account: &Account, sql: &str) -> Result<Vec<Row>, Trouble> {
+    ask(&mut Session::open(account, &ByTime::after(SETUP_TIME))?, sql)
+}
+
+fn ask(session: &mut Session, sql: &str) -> Result<Vec<Row>, Trouble> {
+    ask_under(&ByTime::after(SETUP_TIME), session, sql)
+}
+
+fn ask_under(watch: &dyn Watch, session: &mut Session, sql: &str) -> Result<Vec<Row>, Trouble> {
+    session.add_statement(sql, &[])?;
+    session.flush(watch)?;
+    let mut rows = Vec::new();
+    let ended = session.answer(watch, |message| {
+        if let postgres_protocol::message::backend::Message::DataRow(body) = message {
+            rows.push(records::row(&body)?);
+        }
+        Ok(())
+    })?;
+    session.tidy_nothing();
+    ended.refused.map_or(Ok(rows), |refused| Err(refused.trouble()))
+}
+
+fn explain(account: &Account, trouble: Trouble) -> RemoteError {
+    let why = match trouble {
+        Trouble::Lost(why) | Trouble::Unsure(why) | Trouble::Again(why) => why,
+        Trouble::Failed(SqlError::Unavailable(why)) => why,
+        Trouble::Failed(error) => error.to_string(),
+    };
+    RemoteError(format!(
+        "The PostgreSQL database {} at {}:{} cannot be used: {}.",
+        account.database,
+        account.host,
+        account.port,
+        why.trim_end_matches('.')
+    ))
+}
+
+/// What [`init`] does, for whoever runs it with psql; without the sample tables.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub(in crate::sql) fn printed(account: &Account) -> Result<String, RemoteError> {
+    let random = random_bytes().map_err(|trouble| explain(account, trouble))?;
+    let batches = &script(account, None, random)[..2];
+    let database = name(&account.database);
+    Ok(format!("-- psql -U postgres\nCREATE DATABASE {database};\n\\connect {database}\n{}", batches.join("\n")))
+}
+
+/// Makes a database ready: the role of the account, our schema, the sample tables. `admin` is a superuser; the database is made
+/// if it is not there.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub(in crate::sql) fn init(account: &Account, admin: &Account) -> Result<(), RemoteError> {
+    make_database(account, admin).map_err(|trouble| explain(admin, trouble))?;
+    let there = Account { database: account.database.clone(), ..admin.clone() };
+    let done = Session::open(&there, &ByTime::after(OPEN_TIME)).and_then(|mut session| {
+        let known = identity(&mut session, &ByTime::after(SETUP_TIME)).ok();
+        script(account, known, random_bytes()?).iter().try_for_each(|sql| run(&mut session, sql))
+    });
+    done.map_err(|trouble| explain(&there, trouble))
+}
+
+fn make_database(account: &Account, admin: &Account) -> Result<(), Trouble> {
+    let mut session = Session::open(admin, &ByTime::after(OPEN_TIME))?;
+    let there = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(&account.database));
+    if ask(&mut session, &there)?.is_empty() {
+        run(&mut session, &format!("CREATE DATABASE {}", name(&account.database)))?;
+    }
+    Ok(())
+}
+
+fn run(session: &mut Session, sql: &str) -> Result<(), Trouble> {
+    let ended = session.run(sql, &ByTime::after(SETUP_TIME))?;
+    ended.refused.map_or(Ok(()), |refused| Err(refused.trouble()))
+}
+
+/// What makes a database ready, in batches, each of which is a transaction.
+fn script(account: &Account, known: Option<String>, random: [u8; 16]) -> Vec<String> {
+    let (role, database, password) = (name(&account.user), name(&account.database), literal(account.password.reveal()));
+    let fresh = known.is_none();
+    let identity = known.unwrap_or_else(|| uuid_of(random));
+    let digest = to_hex(&Sha256::digest(protocol::value::from_hex(&key(account, &identity)[2..]).unwrap_or_default()));
+    let (uuid, user) = (literal(&identity), literal(&account.user));
+    let make_role = format!("CREATE ROLE {role} LOGIN");
+    let mut script = vec![
+        format!(
+            "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {user}) THEN EXECUTE {}; END IF; END $do$;
+             ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {password};
+             REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {role};
+             GRANT USAGE, CREATE ON SCHEMA public TO {role};",
+            literal(&make_role)
+        ),
+        format!(
+            "{SCHEMA}
+             GRANT USAGE ON SCHEMA lab TO {role};
+             GRANT EXECUTE ON FUNCTION lab.identity(), lab.look(bytea, bytea, bytea), lab.claim(bytea, bytea, bytea, bytea),
+                 lab.note(bytea, bytea, bytea, text, bytea, bytea), lab.role_state(), lab.same_role(text) TO {role};
+             DELETE FROM lab.settings; INSERT INTO lab.settings VALUES ({uuid}, '\\x{digest}', {user});"
+        ),
+    ];
+    if fresh {
+        script.push(format!("SET ROLE {role}; {}; RESET ROLE", sample::script(literal).join(";\n")));
+    }
+    script
+}
+
+/// A name as it is written in SQL.
+fn name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as it is written in SQL, whatever the server is set to.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+fn random_bytes() -> Result<[u8; 16], Trouble> {
+    let mut bytes = [0; 16];
+    let drawn = getrandom::fill(&mut bytes);
+    drawn.map_err(|error| SqlError::Unavailable(format!("the system gives no random numbers ({error})")))?;
+    Ok(bytes)
+}
