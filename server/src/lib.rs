@@ -12,6 +12,8 @@
 //! | main | starts everything, waits for the end, drains | the wish to end; the crews' last threads | – | Ctrl-C, SIGTERM, the lifeline |
 //! | `service-n` | carries connections of the service, one after the other | `accept`; the next request, or the next bytes; the processing time (a wait on the connection, or computation: then it blocks on nothing); a file or the database; a slow reader, with a deadline | its own connection's; the writing connection of the database, for one transaction | draining: when its request is answered, or all is echoed; aborting: its socket is shut down |
 //! | `control-n` | carries connections to the control port | `accept`; the next question | – | the same, after the service has ended |
+//! | `reverse-n` | instead, with `--service reverse`: takes datagrams and answers them | the socket, 100 ms at most; the processing time | that of the agents, for a moment | draining: when nothing has come for 100 ms, or after a second |
+//! | `ring` | with `--ring`: speaks with the neighbours, and takes the server down and up | the socket, a beat at most | those of the outage and the agents, for a moment | draining |
 //! | `membership` | keeps the entry in `servers.json` | a wait of 250 ms | the registry's lock file, to write | the end of the service, before its drain |
 //! | `membership` | instead, with `--join`: keeps the lease at the load balancer | a wait of a second; the load balancer's answer, with a deadline | that of its connection, for a moment | the same |
 //! | `signals` | turns Ctrl-C into the wish to end | the signal | – | the end of the process |
@@ -23,6 +25,7 @@
 //! port closes, because until then somebody may want to know how the drain is going.
 
 mod config;
+mod prepare;
 
 mod files;
 pub mod sql;
@@ -32,6 +35,8 @@ mod work;
 
 mod service;
 
+mod ring;
+
 mod control;
 mod membership;
 mod joining;
@@ -40,6 +45,7 @@ mod running;
 
 pub use config::Config;
 pub use membership::{ClaimError, JoinError};
+pub use ring::RingConfig;
 pub use running::{Running, StartError};
 pub use service::ServiceName;
 pub use work::Work;
@@ -56,11 +62,27 @@ use std::{ffi::OsString, process::ExitCode, time::Duration};
 /// How long a server may go on with its requests when the process that started it has ended.
 const ORPHAN_TIME: Duration = Duration::from_secs(1);
 
+/// Whoever keeps shards for a load balancer holds on to their file. Stopped when the load balancer dies, it would not hear of that, and
+/// its successor would wait for the file for ever; the system ends it all the same. Who has started it is a thread that lives as long
+/// as its process.
+#[cfg(target_os = "linux")]
+fn die_with_the_starter() {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    let _then_only_the_lifeline = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_the_starter() {}
+
 /// Status of a wrong command line.
 const USAGE: u8 = 2;
 
 /// Runs the program with these arguments (the first is its name).
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(ended) = prepare::command(&args) {
+        return ended;
+    }
     run_parsed(args, |arguments: Arguments| {
         arguments.quiet.apply();
         let config = match arguments.config() {
@@ -92,6 +114,9 @@ fn serve(arguments: &Arguments, config: &Config) -> Result<(), String> {
             }
         };
         lifeline::hold(parent, orphaned).map_err(|e| e.to_string())?;
+        if config.service == ServiceName::Shard {
+            die_with_the_starter();
+        }
     }
     let running = Running::start(config, stop.clone()).map_err(|e| e.to_string())?;
     stop.wait();

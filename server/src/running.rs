@@ -5,7 +5,8 @@ use crate::{
     control::{Control, MAX_CONTROL_CONNECTIONS},
     joining::Joining,
     membership::{ClaimError, JoinError, Membership, claim},
-    service::{Service, Terms, open},
+    ring::{CutOff, Outage, Ring},
+    service::{Ready, ShardStoreError, TableError, Terms, datagrams::Datagrams, open},
     slots::Slots,
     sql::OpenError,
 };
@@ -13,15 +14,16 @@ use protocol::{
     frame::VERSION,
     holder::explain_bind_error,
     limits::MAX_CONNECTIONS,
-    listener::{Crew, CrewOptions},
+    listener::{Crew, CrewOptions, Handler},
     message::Identity,
-    output::{say, warn},
+    output::{say, show, warn},
     registry::{Entry, Registry},
     stop::Stop,
 };
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,9 +43,26 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
-    /// The configuration names no database, or an engine that is not here.
-    #[error("The database's engine is not built into this program.")]
+    /// The figures cannot be written.
+    #[error("The statistics cannot be written to {}: {source}.", path.display())]
+    Statistics {
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The configuration names no database.
+    #[error("A server that answers SQL needs a database.")]
     Engine,
+    /// A name server has nothing to say.
+    #[error("A name server needs a table of names: --table FILE.")]
+    NoTable,
+    /// The table of names cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// What keeps its shards cannot be used.
+    #[error(transparent)]
+    ShardStore(#[from] ShardStoreError),
     /// A port cannot be had.
     #[error("{0}")]
     Bind(String),
@@ -67,7 +86,8 @@ pub enum StartError {
 pub struct Running {
     // In the order in which they end.
     membership: Place,
-    service: Crew,
+    ring: Option<Ring>,
+    service: Serving,
     control: Crew,
     address: SocketAddr,
     draining: Arc<AtomicBool>,
@@ -75,8 +95,33 @@ pub struct Running {
     stop: Stop,
 }
 
+/// What serves: a crew for connections, threads for datagrams, or both at the same port.
+struct Serving {
+    connections: Option<Crew>,
+    datagrams: Option<Datagrams>,
+}
+
+impl Serving {
+    fn drain(&self) {
+        self.connections.iter().for_each(Crew::drain);
+        self.datagrams.iter().for_each(Datagrams::drain);
+    }
+
+    fn join(&self, within: Duration) -> bool {
+        let connections = self.connections.as_ref().is_none_or(|crew| crew.join(within));
+        connections && self.datagrams.as_ref().is_none_or(|datagrams| datagrams.join(within))
+    }
+
+    fn abort(&self) {
+        self.connections.iter().for_each(Crew::abort);
+        self.datagrams.iter().for_each(Datagrams::abort);
+    }
+}
+
 /// Where this server is a member: in `servers.json`, or at a load balancer.
 enum Place {
+    /// With the program that has started it, and ends it.
+    Starter,
     File(Membership),
     Network(Joining),
 }
@@ -84,6 +129,7 @@ enum Place {
 impl Place {
     fn leave(&mut self) {
         match self {
+            Self::Starter => {}
             Self::File(membership) => membership.leave(),
             Self::Network(joining) => joining.leave(),
         }
@@ -99,28 +145,31 @@ impl Running {
     pub fn start(config: &Config, stop: Stop) -> Result<Self, StartError> {
         let registry = Registry::new(&config.registry);
         let slots = Slots::new(config.capacity);
-        let service = open(config, Terms::new(config, &slots))?;
+        let terms = Terms::new(config, &slots);
+        let outage = Outage::new();
+        let service = open(config, &terms, &outage)?;
         say!("Server {} is starting...", config.id);
         if config.service.has_files() && !config.files.is_dir() {
             warn!("There is no folder {}: no file will be found until there is.", config.files.display());
         }
-        if config.join.is_none() {
+        if config.join.is_none() && !config.announce {
             claim(&registry, &config.id)?;
         }
-        let listener = bind(config.listen, &registry)?;
+        let database = service.database().map(str::to_owned);
+        let (serving, address) = serve(config, &service, terms, &outage, &registry)?;
         let control = bind(config.control, &registry)?;
-        let (address, control_address) = (local(&listener)?, local(&control)?);
+        let control_address = local(&control)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let identity = identity(config, reachable(config, address), service.database());
+        let identity = identity(config, reachable(config, address), database.as_deref());
         let incarnation = identity.incarnation;
-        let control = Control {
+        let answers = Control {
             identity,
             token: config.token.clone(),
             slots: Arc::clone(&slots),
             draining: Arc::clone(&draining),
-        }
-        .listen(control, control_address)?;
-        let service = listen(service, listener, address)?;
+        };
+        let control = answers.listen(control, control_address, config.ring.as_ref().map(|_| &outage))?;
+        let ring = take_place(config, &serving, &outage)?;
         let entry = Entry {
             id: config.id.clone(),
             address: reachable(config, address),
@@ -131,11 +180,12 @@ impl Running {
             pid: Some(std::process::id()),
         };
         let membership = match config.join {
+            None if config.announce => announce(&entry),
             None => Place::File(Membership::join(&registry, entry, stop.clone())?),
             Some(balancer) => Place::Network(Joining::join(balancer, entry, incarnation, config.token.clone())?),
         };
         say!("Server is listening on ({}, {}).", address.ip(), address.port());
-        Ok(Self { membership, service, control, address, draining, slots, stop })
+        Ok(Self { membership, ring, service: serving, control, address, draining, slots, stop })
     }
 
     /// Where it serves.
@@ -159,6 +209,7 @@ impl Running {
     /// Leaves the registry and takes nothing new; returns at once.
     pub fn drain(&mut self) {
         self.membership.leave();
+        self.ring = None;
         self.draining.store(true, Ordering::SeqCst);
         self.service.drain();
     }
@@ -179,16 +230,68 @@ impl Running {
     }
 }
 
-fn listen(service: Arc<dyn Service>, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
+/// Begins to serve.
+fn serve(
+    config: &Config,
+    service: &Ready,
+    terms: Terms,
+    outage: &Arc<Outage>,
+    registry: &Registry,
+) -> Result<(Serving, SocketAddr), StartError> {
+    let refused = |error: io::Error| not_bound(config.listen, &error, registry);
+    let connections = service.connections();
+    let listener = connections.is_some().then(|| bind(config.listen, registry)).transpose()?;
+    let mut address = listener.as_ref().map_or(Ok(config.listen), local)?;
+    let mut datagrams = None;
+    if !matches!(service, Ready::Connections(_)) {
+        let socket = UdpSocket::bind(address).map_err(refused)?;
+        address = socket.local_addr().map_err(refused)?;
+        if let Some(clerk) = service.datagrams(config, terms, outage, address) {
+            let name = config.service.as_str();
+            datagrams = Some(Datagrams::start(socket, clerk, name, config.capacity).map_err(refused)?);
+        }
+    }
     let options = CrewOptions { name: "service", max_connections: MAX_CONNECTIONS };
-    Crew::start(listener, options, service).map_err(|source| StartError::Threads { address, source })
+    let cut_off = config.ring.as_ref().map(|_| outage);
+    let crew =
+        connections.zip(listener).map(|(service, listener)| start_crew(listener, options, service, address, cut_off));
+    Ok((Serving { connections: crew.transpose()?, datagrams }, address))
+}
+
+/// Starts a crew whose connections are cut off while the server is down, if it can ever be: only a ring tells a server so, and
+/// each connection of another one would pay for it.
+fn start_crew(
+    listener: TcpListener,
+    options: CrewOptions,
+    handler: Arc<dyn Handler>,
+    address: SocketAddr,
+    outage: Option<&Arc<Outage>>,
+) -> Result<Crew, StartError> {
+    let crew = match outage {
+        Some(outage) => Crew::start(listener, options, CutOff::new(handler, outage)),
+        None => Crew::start(listener, options, handler),
+    };
+    crew.map_err(|source| StartError::Threads { address, source })
 }
 
 impl Control {
-    fn listen(self, listener: TcpListener, address: SocketAddr) -> Result<Crew, StartError> {
+    fn listen(
+        self,
+        listener: TcpListener,
+        address: SocketAddr,
+        outage: Option<&Arc<Outage>>,
+    ) -> Result<Crew, StartError> {
         let options = CrewOptions { name: "control", max_connections: MAX_CONTROL_CONNECTIONS };
-        Crew::start(listener, options, Arc::new(self)).map_err(|source| StartError::Threads { address, source })
+        start_crew(listener, options, Arc::new(self), address, outage)
     }
+}
+
+/// Takes the server's place in its ring, if it has one.
+fn take_place(config: &Config, serving: &Serving, outage: &Arc<Outage>) -> Result<Option<Ring>, StartError> {
+    let Some(ring) = &config.ring else { return Ok(None) };
+    let announcer = serving.datagrams.as_ref().map_or(Ok(None), Datagrams::announcer);
+    let started = announcer.and_then(|announcer| Ring::start(ring, outage, announcer));
+    started.map(Some).map_err(|error| StartError::Bind(explain_bind_error(ring.listen, &error, None)))
 }
 
 fn identity(config: &Config, address: SocketAddr, database: Option<&str>) -> Identity {
@@ -207,12 +310,22 @@ fn identity(config: &Config, address: SocketAddr, database: Option<&str>) -> Ide
     }
 }
 
+/// Tells where it is to whoever has started it: nobody reads that but a program, so it is told also with `--quiet`.
+fn announce(entry: &Entry) -> Place {
+    if let Ok(line) = serde_json::to_string(entry) {
+        let _nobody_reads = show!("{line}");
+    }
+    Place::Starter
+}
+
 fn bind(address: SocketAddr, registry: &Registry) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|error| {
-        let reading = registry.read().unwrap_or_default();
-        let there = reading.entries.iter().find(|entry| entry.address == address || entry.control == address);
-        StartError::Bind(explain_bind_error(address, &error, there.map(|entry| entry.id.as_str())))
-    })
+    TcpListener::bind(address).map_err(|error| not_bound(address, &error, registry))
+}
+
+fn not_bound(address: SocketAddr, error: &io::Error, registry: &Registry) -> StartError {
+    let reading = registry.read().unwrap_or_default();
+    let there = reading.entries.iter().find(|entry| entry.address == address || entry.control == address);
+    StartError::Bind(explain_bind_error(address, error, there.map(|entry| entry.id.as_str())))
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {

@@ -22,6 +22,7 @@ pub(super) fn config(folder: &Path, service: ServiceName) -> Config {
         token: None,
         join: None,
         advertise: None,
+        announce: false,
         id: "1".into(),
         service,
         listen: here,
@@ -34,6 +35,14 @@ pub(super) fn config(folder: &Path, service: ServiceName) -> Config {
         registry: folder.join("servers.json"),
         database: service.has_database().then_some(database),
         files: folder.join("files"),
+        tag_bytes: 2,
+        statistics: None,
+        statistics_every: LONG,
+        table: None,
+        unknown: Default::default(),
+        shard_file: folder.join("shards.sqlite"),
+        shard_database: None,
+        ring: None,
     }
 }
 

@@ -36,6 +36,11 @@ impl Terms {
         }
     }
 
+    /// Whether the work takes no time.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.takes.is_zero()
+    }
+
     /// Spends the processing time, or as much of it as somebody waits for.
     pub(crate) fn spend(&self, interest: &impl Interest, first_byte: Option<Deadline>) -> Result<(), Unfinished> {
         self.work.spend(self.takes, interest, first_byte)

@@ -21,7 +21,7 @@ use protocol::{
 use std::net::{SocketAddr, TcpStream};
 
 /// Takes a place and spends the processing time. The place is the request's as long as what is returned lives.
-pub(super) fn admit(terms: &Terms, what: &str, body: &BodyReader<'_>) -> Result<Slot, Unanswered> {
+pub(in super::super) fn admit(terms: &Terms, what: &str, body: &BodyReader<'_>) -> Result<Slot, Unanswered> {
     say!("{}", Plain(what));
     let slot = terms.slots.take().ok_or_else(|| full(terms))?;
     say!("Received request. Processing...");

@@ -10,11 +10,21 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Why a request does not get the answer that it wished for.
-pub(super) enum Unanswered {
+pub(in super::super) enum Unanswered {
     /// This is told instead.
     Told(Response),
     /// The HTTP layer knows what to do: it tells, or there is nobody left to be told.
     Left(HttpError),
+}
+
+impl Unanswered {
+    /// What is told after all; or the error, if that is for the HTTP layer.
+    pub(in super::super) fn or_told(self) -> Result<Response, HttpError> {
+        match self {
+            Self::Told(response) => Ok(response),
+            Self::Left(error) => Err(error),
+        }
+    }
 }
 
 impl From<Response> for Unanswered {

@@ -25,7 +25,7 @@
 //!
 //! Sources: RFC 9110 (semantics), RFC 9112 (the wire).
 
-mod admission;
+pub(super) mod admission;
 mod failed;
 mod media;
 mod range;
@@ -96,10 +96,7 @@ impl Handler for Http {
 
 impl Respond for Site {
     fn respond(&self, request: &Request, body: &mut BodyReader<'_>) -> Result<Response, HttpError> {
-        match self.answer(request, body) {
-            Ok(response) | Err(Unanswered::Told(response)) => Ok(response),
-            Err(Unanswered::Left(error)) => Err(error),
-        }
+        self.answer(request, body).or_else(Unanswered::or_told)
     }
 
     fn failed(&self, peer: SocketAddr, error: &HttpError) {
