@@ -11,6 +11,7 @@ impl Event {
             Self::RequestReceived { request, .. }
             | Self::RequestWaits { request, .. }
             | Self::ServerChosen { request, .. }
+            | Self::ServersNamed { request, .. }
             | Self::CopySent { request, .. }
             | Self::CopyNotSent { request, .. }
             | Self::CopyLost { request, .. }
@@ -23,6 +24,13 @@ impl Event {
             | Self::RequestFailed { request, .. }
             | Self::RequestCancelled { request, .. }
             | Self::RequestAbandoned { request, .. }
+            | Self::ShardsLocked { request, .. }
+            | Self::ShardRead { request, .. }
+            | Self::ChangeOrdered { request, .. }
+            | Self::ReplicaOutOfStep { request, .. }
+            | Self::ChangeDone { request, .. }
+            | Self::ChangeUnknown { request, .. }
+            | Self::TableChanged { request, .. }
             | Self::AttemptFailed { request, .. } => Some(*request),
             _ => None,
         }
@@ -58,6 +66,14 @@ impl Event {
             | Self::ServerResized { server, .. }
             | Self::ServerLeft { server }
             | Self::ServerRemoved { server }
+            | Self::ReplicaInService { server, .. }
+            | Self::ReplicaLost { server, .. }
+            | Self::ReplicaReplaced { server, .. }
+            | Self::ReplicaRemoved { server }
+            | Self::ReplicaOutOfStep { server, .. }
+            | Self::ReplicaFilled { server, .. }
+            | Self::ReplicaNotFilled { server, .. }
+            | Self::ReplicaEmpty { server, .. }
             | Self::LeaseEnded { server, .. } => Some(server),
             _ => None,
         }

@@ -25,6 +25,18 @@ fn print_one(event: &Event) {
         Event::FrontendListening { frontend, address } => {
             let _nobody_reads = show!("Frontend {frontend} is listening on {}.", tuple(*address));
         }
+        Event::DatagramRoom { frontend, asked, given } if given < asked => warn!(
+            "Frontend {frontend} has room for {given} bytes of datagrams that wait, and wanted {asked}: with many clients at once \
+             some will be lost (sysctl net.core.rmem_max)."
+        ),
+        Event::DatagramRoom { frontend, given, .. } => {
+            say!("Frontend {frontend} has room for {given} bytes of datagrams that wait.");
+        }
+        Event::DatagramsDropped { frontend, count } => {
+            warn!(
+                "The kernel has dropped {count} datagrams of frontend {frontend}: they come faster than they are taken."
+            );
+        }
         Event::Stopping => say!("Stopping: finishing the requests in hand. Ctrl-C again ends at once."),
         Event::ClientConnected { peer } => say!("Connected with {}", tuple(*peer)),
         Event::ClientLeft { peer } => say!("Disconnected from {}", tuple(*peer)),
@@ -60,6 +72,8 @@ fn print_one(event: &Event) {
         Event::ServerWeighed { server, weight: None } => say!("Server {server} has no weight of its own any more."),
         Event::ServerResized { server, capacity } => say!("Server {server} holds {capacity} requests at once now."),
         Event::PolicyChanged { policy } => say!("The policy is {policy} now."),
+        Event::ServersNamed { servers, rcode, .. } if servers.is_empty() => say!("Answered it here: {rcode}."),
+        Event::ServersNamed { servers, ttl_s, .. } => say!("Named servers: {} (for {ttl_s} s)", servers.join(", ")),
         Event::CopySent { server, .. } => say!("Sent a copy to server {server}."),
         Event::CopyLost { server, .. } => say!("Another server was first: server {server} is told to stop."),
         Event::CopyNotSent { .. } => {}
@@ -79,12 +93,42 @@ fn print_one(event: &Event) {
             say!("Administration at http://{address}/ (nothing can be changed).");
         }
         Event::AdminAsked { .. } => {}
+        // Also with --quiet: whoever wants to kill one must know which process it is.
+        Event::ReplicaStarted { server, pid } => {
+            let _nobody_reads = show!("Started replica {server} (process {pid}).");
+        }
+        Event::ReplicaInService { server, after_ms } => {
+            say!("Replica {server} is in service, {after_ms} ms after its start.");
+        }
+        Event::ReplicaReplaced { server, by, after_ms } => {
+            let _nobody_reads = show!("Replica {server} is replaced by {by}, {after_ms} ms after it was lost.");
+        }
+        Event::ReplicaRemoved { server } => say!("Replica {server} is removed: it finishes what it has, and ends."),
         Event::ServerRemoved { server } => say!("Server {server} was removed by hand."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
         Event::ConnectionEnded { server, up, down, how, .. } => {
             say!("A connection with server {server} is over after {up} bytes up and {down} down: {}", Plain(how));
         }
-        Event::AnswerTaken { .. } => {}
+        Event::ShardsLocked { .. } | Event::AnswerTaken { .. } => {}
+        Event::ShardRead { shard, server, seq, .. } => {
+            say!("Read {shard} from server {server}, as after change {seq}.")
+        }
+        Event::ChangeOrdered { shard, seq, servers, .. } => {
+            say!("Change {seq} of {shard} goes to {}.", servers.join(", "));
+        }
+        Event::ChangeDone { shard, seq, refused: None, .. } => say!("Change {seq} of {shard} is done."),
+        Event::ChangeDone { shard, seq, refused: Some(why), .. } => {
+            say!("Change {seq} of {shard} is refused by all: {}", Plain(why));
+        }
+        Event::TableChanged { shards, servers, .. } => {
+            say!("The table has shards {} on servers {} now.", shards.join(", "), servers.join(", "));
+        }
+        Event::ShardSettled { shard, seq, believed, .. } => {
+            say!("Shard {shard} is settled at change {seq}, as {} has it.", believed.join(", "));
+        }
+        Event::ReplicaFilled { server, shard, from, seq, .. } => {
+            say!("Replica {server} is filled with {shard} from {from}, up to change {seq}.");
+        }
         trouble => print_trouble(trouble),
     }
 }
@@ -94,13 +138,17 @@ fn print_trouble(event: &Event) {
         Event::ClientRefused { peer: Some(peer), why } => warn!("Refused {}: {why}", tuple(*peer)),
         Event::ClientRefused { peer: None, why } => warn!("Refused a client: {why}"),
         Event::ClientFailed { peer, why } => warn!("Ended the connection with {}: {}", tuple(*peer), Plain(why)),
+        Event::MessageRefused { peer, why } => warn!("A message from {}: {}.", tuple(*peer), Plain(why)),
         Event::RequestFailed { code, message, .. } => warn!("Sent error to client: {} ({code})", Plain(message)),
         Event::AttemptFailed { server, why, again, .. } => {
             let stop = if why.ends_with(['.', ')', '!']) { "" } else { "." };
             let next = if *again { " Trying another server." } else { "" };
             warn!("Server {server} did not answer: {}{stop}{next}", Plain(why));
         }
-        Event::ForeignAnswer { server, id } => {
+        Event::ForeignAnswer { server, about: Some(about), .. } => {
+            warn!("Server {server} sent an answer that is not believed: {}: dropped.", Plain(about));
+        }
+        Event::ForeignAnswer { server, id, about: None } => {
             warn!("Server {server} sent an answer to {id}, which it was not asked: dropped.");
         }
         Event::ServerDoubtful { server, why } => {
@@ -124,6 +172,28 @@ fn print_trouble(event: &Event) {
         }
         Event::AdminRefused { peer: None, asked, why } => {
             warn!("The administration refused somebody ({}): {}", Plain(asked), Plain(why));
+        }
+        Event::ReplicaLost { server, why, again_ms } => {
+            let next = match again_ms {
+                None => "It was just being added, and is given up.".to_owned(),
+                Some(0) => "Starting another one.".to_owned(),
+                Some(ms) => format!("It is not the first: the next one is started in {} s.", *ms as f64 / 1e3),
+            };
+            warn!("Replica {server} is lost: {}. {next}", Plain(why.trim_end_matches('.')));
+        }
+        Event::ReplicaOutOfStep { server, shard, seq, why, .. } => {
+            warn!("Replica {server} has missed change {seq} of {shard} ({}): it must be filled.", Plain(why));
+        }
+        Event::ChangeUnknown { shard, seq, why, .. } => {
+            warn!("Nobody knows whether change {seq} of {shard} is done: {}.", Plain(why));
+        }
+        Event::ReplicaNotFilled { server, shard, why } => {
+            warn!("Replica {server} is not filled with {shard}, which is tried again: {}.", Plain(why));
+        }
+        Event::ReplicaEmpty { server, shard } => {
+            warn!(
+                "Replica {server} has come back without its rows of {shard}: it is out of step, and gets them from another one."
+            );
         }
         Event::RegistryTrouble { why } => warn!("{why}"),
         Event::Panicked { message } => warn!("A defect ended one connection: {message}"),

@@ -47,6 +47,10 @@ pub enum Event {
     Started { address: SocketAddr, policy: String, seed: u64 },
     /// A further frontend listens.
     FrontendListening { frontend: String, address: SocketAddr },
+    /// How many bytes of datagrams that wait a frontend asked the system to keep, and how many it keeps.
+    DatagramRoom { frontend: String, asked: u64, given: u64 },
+    /// The kernel has dropped so many datagrams since this was told last, because they came faster than they were taken.
+    DatagramsDropped { frontend: String, count: u64 },
     /// The load balancer has been told to end, and finishes what it has.
     Stopping,
     /// A client connected.
@@ -57,6 +61,9 @@ pub enum Event {
     ClientRefused { peer: Option<SocketAddr>, why: String },
     /// A client broke the rules, was too slow, or vanished in the middle of something.
     ClientFailed { peer: SocketAddr, why: String },
+    /// A message of a client was answered with an error, or with nothing: a datagram, or one of several on a connection, which
+    /// goes on.
+    MessageRefused { peer: SocketAddr, why: String },
     /// A request arrived whole.
     RequestReceived { request: RequestId, client: String, text: String },
     /// No server has spare capacity: the request waits behind `ahead` others.
@@ -75,7 +82,13 @@ pub enum Event {
         lock_wait_us: u64,
         /// Whether this is a copy, sent while the first server is still working.
         copy: bool,
+        /// Of a sharded table: for the rows of which shard.
+        #[serde(default)]
+        shard: Option<String>,
     },
+    /// The load balancer has answered a question about a name of its own zone with these servers, the chosen one first, and
+    /// allows to keep that so many seconds. Whoever does so does not ask again, and what the servers get is not seen here.
+    ServersNamed { request: RequestId, servers: Vec<String>, rcode: String, ttl_s: u32 },
     /// A copy of a request is sent to another server; `after_us`: after the original, 0 if at once.
     CopySent { request: RequestId, server: String, after_us: u64 },
     /// A copy would have been sent, but was not.
@@ -107,7 +120,8 @@ pub enum Event {
     RequestCancelled { request: RequestId, server: Option<String> },
     /// The client cannot be told any more what became of its request: it is gone, or does not read.
     RequestAbandoned { request: RequestId, why: String },
-    /// A server was lost, or refused, while it had this request.
+    /// A server was lost, or refused, while it had this request. Where requests are datagrams (`--udp`, `--dns`) a quiet terminal does not
+    /// say it: one server that is lost has hundreds of them.
     AttemptFailed {
         request: RequestId,
         server: String,
@@ -117,8 +131,56 @@ pub enum Event {
         #[serde(default)]
         lost: Option<Lost>,
     },
-    /// A frame came that answers nothing we asked: it was dropped.
-    ForeignAnswer { server: String, id: RequestId },
+    /// An answer came to nothing that was asked, or to nothing that is still waited for: it was dropped.
+    ForeignAnswer {
+        server: String,
+        id: RequestId,
+        /// Of DNS: what it is about and why it is not believed. There `id` ends in the id of the message itself, which is none of a
+        /// request but one of a copy; of which one is not known any more.
+        #[serde(default)]
+        about: Option<String>,
+    },
+    /// A call has the locks of its shards, so long after it wanted them: a change alone, reads together.
+    ShardsLocked { request: RequestId, shards: Vec<String>, alone: bool, waited_us: u64 },
+    /// A server has given the rows of a shard that a read wants, as they are after this change.
+    ShardRead { request: RequestId, shard: String, server: String, seq: u64, bytes: u64 },
+    /// A change of a shard has got its number, and goes to these servers at once. Those that are absent should have it, too, and do not
+    /// live.
+    ChangeOrdered { request: RequestId, shard: String, seq: u64, servers: Vec<String>, absent: Vec<String> },
+    /// A server has missed a change of a shard: from now on it is out of step, and asked nothing of that shard before it was filled.
+    ReplicaOutOfStep { request: RequestId, shard: String, server: String, seq: u64, why: String },
+    /// All servers that are in step have a change, durably.
+    ChangeDone {
+        request: RequestId,
+        shard: String,
+        seq: u64,
+        servers: Vec<String>,
+        /// What all of them say, if they refuse it; that uses up its number, too.
+        refused: Option<String>,
+    },
+    /// Nobody knows whether a change is done. Until its servers have agreed, nothing is read or changed in this shard.
+    ChangeUnknown { request: RequestId, shard: String, seq: u64, why: String },
+    /// The sharded table has these shards on these servers from now on, durably.
+    TableChanged { request: RequestId, shards: Vec<String>, servers: Vec<String> },
+    /// The servers of a shard were asked for the number of their last change. The highest is that of the shard from now on: who has it is
+    /// believed, who is behind is filled, and who was silent, too.
+    ShardSettled { shard: String, seq: u64, believed: Vec<String>, behind: Vec<String>, silent: Vec<String> },
+    /// A server was filled with a copy of a shard and the changes behind it, while others went on: it is in step.
+    ReplicaFilled {
+        server: String,
+        shard: String,
+        /// Whose copy it is.
+        from: String,
+        /// The last change in the copy.
+        copied: u64,
+        /// The last change that it has now.
+        seq: u64,
+        after_ms: u64,
+    },
+    /// A server has come back without the rows that it had of a shard. It is out of step, and will be filled.
+    ReplicaEmpty { server: String, shard: String },
+    /// A server could not be filled. It is tried again.
+    ReplicaNotFilled { server: String, shard: String, why: String },
     /// A server was found, believed, and gets requests.
     ServerJoined { server: String, address: SocketAddr, processing_time: f64, capacity: u32, incarnation: u64 },
     /// A server gets nothing until it has been asked what it is doing.
@@ -157,6 +219,22 @@ pub enum Event {
     LeaseEnded { server: String, why: String },
     /// A person has removed a server.
     ServerRemoved { server: String },
+    /// The load balancer has started a server of its own.
+    ReplicaStarted { server: String, pid: u32 },
+    /// A replica gets requests, so long after it was started.
+    ReplicaInService { server: String, after_ms: u64 },
+    /// A replica has ended, hangs, or did not come into service.
+    ReplicaLost {
+        server: String,
+        why: String,
+        /// How long its successor is waited with: 0, unless it dies again and again. Null if it gets none, because it was just
+        /// being added.
+        again_ms: Option<u64>,
+    },
+    /// Another replica is in service in the place of one that was lost, so long after that.
+    ReplicaReplaced { server: String, by: String, after_ms: u64 },
+    /// Somebody has removed a replica: it finishes what it has, and ends.
+    ReplicaRemoved { server: String },
     /// The load balancer can be administered here; the token that changes need is in this file, if anything can be changed.
     AdminListening { address: SocketAddr, token: Option<PathBuf> },
     /// Somebody who may asks for a change.
@@ -372,6 +450,7 @@ mod tests {
             waited_us: 1,
             lock_wait_us: 2,
             copy: true,
+            shard: Some("sh1".into()),
         };
         for event in [chosen, Event::Stopping, Event::ClientRefused { peer: None, why: "…".into() }] {
             let record = Record { at_us: u64::MAX, event };

@@ -13,6 +13,8 @@ use std::{collections::VecDeque, mem::size_of, sync::Arc};
 const EACH: usize = size_of::<Record>() + 4 * size_of::<usize>();
 /// What each server in the evidence of a decision costs, in bytes, with a short id.
 const EACH_SERVER: usize = size_of::<super::Considered>() + 16;
+/// What the name of a server or a shard costs, in bytes.
+const EACH_NAME: usize = size_of::<String>() + 16;
 
 /// The latest events.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ impl Recent {
 fn bytes(record: &Record) -> usize {
     EACH + match &record.event {
         Event::ServerChosen { considered, skipped, .. } => (considered.len() + skipped.len()) * EACH_SERVER,
+        Event::ShardsLocked { shards, .. } => shards.len() * EACH_NAME,
+        Event::ChangeOrdered { servers, .. } | Event::ChangeDone { servers, .. } => servers.len() * EACH_NAME,
         Event::RequestReceived { text, .. } => text.len(),
         Event::RequestFailed { message, .. } => message.len(),
         _ => 0,

@@ -37,6 +37,7 @@ pub mod scope;
 pub mod question;
 pub mod summary;
 mod step;
+mod shards;
 mod again;
 mod teller;
 mod print;

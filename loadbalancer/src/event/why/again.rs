@@ -41,6 +41,14 @@ impl<'a> Asked<'a> {
 
 /// What came after a loss, and why.
 pub(super) fn what_next(asked: Asked<'_>, again: bool, lost: Option<Lost>, clock: &Clock) -> String {
+    if clock.is_sharded() {
+        let said = if again {
+            "Others that are in step have the same rows: one of them is asked."
+        } else {
+            "No other server is in step: nobody has these rows at the moment."
+        };
+        return said.to_owned();
+    }
     if clock.running() > 0 && !clock.is_answering() {
         return "It went on at the other server that had it.".to_owned();
     }

@@ -5,6 +5,7 @@ use super::{
     again::Asked,
     words::{ending, moment, text, time},
 };
+use crate::shards::TABLE;
 use std::fmt::{self, Formatter};
 
 /// Where what is said of a step begins, in characters from the left.
@@ -89,6 +90,11 @@ impl Account {
     fn outcome(&self) -> String {
         let after = time(self.took_us);
         match &self.end {
+            // No id of a server has brackets: nobody was asked.
+            End::Answered { server, .. } if server == TABLE => format!("The sharded table answered it after {after}."),
+            End::Answered { server, .. } if server.starts_with('(') => {
+                format!("The load balancer answered it itself {server} after {after}.")
+            }
             End::Answered { server, complete: true } => {
                 format!("Server {server} answered it{} after {after}.", self.at())
             }

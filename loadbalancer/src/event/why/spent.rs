@@ -9,6 +9,9 @@ use crate::event::Event;
 use serde::Serialize;
 use std::fmt;
 
+/// How long it takes to have locks that are free, at the most, in microseconds.
+const FREE: u64 = 500;
+
 /// What time went to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "where", rename_all = "kebab-case")]
@@ -31,6 +34,13 @@ pub enum Where {
     Connected {
         /// Which.
         server: String,
+    },
+    /// Waiting for others with the same shards.
+    Locked,
+    /// At the servers of a shard, until all had a change.
+    Replicas {
+        /// Which shard.
+        shard: String,
     },
     /// In the load balancer, between these.
     Between,
@@ -55,6 +65,8 @@ impl fmt::Display for Spent {
             Where::Lost { server } => write!(f, "{us} at server {server}, lost"),
             Where::Passing => write!(f, "{us} passing the answer on"),
             Where::Connected { server } => write!(f, "{us} connected with server {server}"),
+            Where::Locked => write!(f, "{us} waiting for others with the same shards"),
+            Where::Replicas { shard } => write!(f, "{us} until the servers of {shard} had the change"),
             Where::Between => write!(f, "{us} in the load balancer itself"),
         }
     }
@@ -74,11 +86,21 @@ pub(super) struct Clock {
     answering: Option<String>,
     /// Whether several got it in this attempt.
     copied: bool,
+    /// Whether it is about shards: several servers may have a part of it, each another one.
+    sharded: bool,
 }
 
 impl Clock {
     pub fn start(at_us: u64) -> Self {
-        Self { parts: Vec::new(), mark_us: at_us, waits: false, running: Vec::new(), answering: None, copied: false }
+        Self {
+            parts: Vec::new(),
+            mark_us: at_us,
+            waits: false,
+            running: Vec::new(),
+            answering: None,
+            copied: false,
+            sharded: false,
+        }
     }
 
     /// How many servers have the request.
@@ -89,6 +111,11 @@ impl Clock {
     /// Whose answer is coming, or has come.
     pub fn answering(&self) -> Option<&str> {
         self.answering.as_deref()
+    }
+
+    /// Whether it is about shards.
+    pub fn is_sharded(&self) -> bool {
+        self.sharded
     }
 
     /// Whether several servers got it in this attempt.
@@ -104,6 +131,10 @@ impl Clock {
     pub fn hear(&mut self, at_us: u64, event: &Event) {
         match event {
             Event::RequestWaits { .. } => self.waits = true,
+            Event::ServerChosen { server, shard: Some(_), .. } => {
+                self.cut(at_us, Where::Between);
+                self.running.push(server.clone());
+            }
             Event::ServerChosen { server, copy: false, waited_us, .. } => {
                 let since = at_us.saturating_sub(self.mark_us);
                 let waited = if self.waits { since } else { since.min(*waited_us) };
@@ -120,10 +151,43 @@ impl Clock {
                 self.cut(at_us, Where::Server { server: server.clone() });
                 self.answering = Some(server.clone());
             }
+            Event::ShardsLocked { waited_us, .. } => {
+                self.sharded = true;
+                let waited = at_us.saturating_sub(self.mark_us).min(*waited_us);
+                // A lock that was free takes a moment, too.
+                if waited >= FREE {
+                    self.cut(at_us - waited, Where::Between);
+                    self.cut(at_us, Where::Locked);
+                }
+            }
+            Event::ShardRead { server, .. } => {
+                self.cut(at_us, Where::Server { server: server.clone() });
+                self.give_up(server);
+            }
+            Event::ChangeOrdered { .. } | Event::TableChanged { .. } => self.cut(at_us, Where::Between),
+            Event::ReplicaOutOfStep { shard, .. }
+            | Event::ChangeDone { shard, .. }
+            | Event::ChangeUnknown { shard, .. } => self.cut(at_us, Where::Replicas { shard: shard.clone() }),
+            Event::AttemptFailed { server, .. } if self.sharded => {
+                self.cut(at_us, Where::Lost { server: server.clone() });
+                self.give_up(server);
+            }
+            // Whoever was chosen was named, and has nothing to do with it any more.
+            Event::ServersNamed { .. } => {
+                self.cut(at_us, Where::Between);
+                self.running.clear();
+            }
             Event::AttemptFailed { server, .. } | Event::CopyLost { server, .. } => self.lose(at_us, server),
             Event::ConnectionEnded { server, .. } => self.cut(at_us, Where::Connected { server: server.clone() }),
             end if end.ends_a_request() => self.end(at_us),
             _ => {}
+        }
+    }
+
+    /// This server has nothing more of it.
+    fn give_up(&mut self, server: &str) {
+        if let Some(at) = self.running.iter().position(|running| running == server) {
+            self.running.remove(at);
         }
     }
 

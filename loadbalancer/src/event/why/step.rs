@@ -3,6 +3,7 @@
 use super::{
     again::{Asked, what_next},
     rule::{Chosen, because, rule},
+    shards,
     spent::Clock,
     words::{count, ending, list, number, seconds, text, time},
 };
@@ -44,6 +45,19 @@ pub(super) fn step(event: &Event, scene: &Scene<'_>) -> Vec<String> {
             format!("No server could take it: it waited, with {} before it.", count(*ahead as u64, "request"))
         }
         Event::ServerChosen { .. } => return choice(event, scene),
+        Event::ServersNamed { servers, rcode, .. } if servers.is_empty() => {
+            format!("The load balancer answered it itself ({rcode}): no server had to be named.")
+        }
+        Event::ServersNamed { servers, ttl_s, .. } => {
+            let names: Vec<String> = servers.iter().map(|server| format!("server {server}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return vec![
+                format!("The load balancer answered it itself, and named {}.", list(&names)),
+                format!(
+                    "That may be kept for {ttl_s} s. Whoever keeps it asks no more, and what the servers get is not seen here."
+                ),
+            ];
+        }
         // Copies that are sent at once take a moment each.
         Event::CopySent { server, after_us: 0..1_000, .. } => format!("Server {server} got a copy at the same time."),
         Event::CopySent { server, after_us, .. } => {
@@ -90,13 +104,23 @@ pub(super) fn step(event: &Event, scene: &Scene<'_>) -> Vec<String> {
             let said = format!("Server {server} failed it: {}", ending(why));
             return vec![said, what_next(Asked::of(scene.asked), *again, *lost, scene.clock)];
         }
-        other => format!("{other:?}"),
+        of_shards => return shards::step(of_shards),
     }]
 }
 
 fn choice(event: &Event, scene: &Scene<'_>) -> Vec<String> {
     let Event::ServerChosen {
-        server, policy, how, considered, skipped, waited_us, lock_wait_us, copy, attempt, ..
+        server,
+        policy,
+        how,
+        considered,
+        skipped,
+        waited_us,
+        lock_wait_us,
+        copy,
+        attempt,
+        shard,
+        ..
     } = event
     else {
         return Vec::new();
@@ -106,6 +130,8 @@ fn choice(event: &Event, scene: &Scene<'_>) -> Vec<String> {
         (false, 1) => String::new(),
         (false, n) => format!(" for attempt {n}"),
     };
+    let of_shard = shard.as_ref().map_or_else(String::new, |shard| format!(" for the rows of {shard}"));
+    let what = of_shard + &what;
     let waited =
         if *waited_us < WORTH_SAYING { String::new() } else { format!(", after a wait of {}", time(*waited_us)) };
     let mut says = vec![format!("Server {server} was chosen{what}{waited}.")];
@@ -169,6 +195,7 @@ fn why_not(why: Skipped) -> &'static str {
         Skipped::Ejected => "left out for a while because of how it did",
         Skipped::WarmingUp => "has just come back and gets a growing share; this request was not in it",
         Skipped::AlreadyTried => "had this request already",
+        Skipped::OutOfStep => "has missed a change of this shard, and is not filled yet",
         Skipped::OtherDatabase => "has another database than the one in which it may have been carried out",
     }
 }
@@ -192,6 +219,9 @@ fn since(skipped: &SkippedServer, scene: &Scene<'_>) -> String {
 /// What happened to a server meanwhile.
 pub(super) fn meanwhile(event: &Event) -> Option<String> {
     let said = match event {
+        Event::ForeignAnswer { server, about: Some(about), .. } => {
+            format!("server {server} sent an answer that was not believed: {}", ending(about))
+        }
         Event::ForeignAnswer { server, .. } => format!("server {server} sent an answer that nobody had asked for."),
         Event::ServerJoined { server, .. } => format!("server {server} joined."),
         Event::ServerDoubtful { server, why } => {
@@ -213,6 +243,14 @@ pub(super) fn meanwhile(event: &Event) -> Option<String> {
         Event::ServerResized { server, capacity } => format!("server {server} could hold {capacity} from then on."),
         Event::ServerLeft { server } | Event::ServerRemoved { server } => format!("server {server} left."),
         Event::LeaseEnded { server, why } => format!("server {server} was out: {}", ending(why)),
+        Event::ReplicaOutOfStep { server, shard, seq, .. } => {
+            format!("server {server} missed change {seq} of {shard}, by another call.")
+        }
+        Event::ReplicaFilled { server, shard, from, seq, .. } => {
+            format!(
+                "server {server} was filled with {shard} from server {from}, up to change {seq}, and in step again."
+            )
+        }
         Event::PolicyChanged { policy } => format!("a person changed the policy to {policy}."),
         Event::Stopping => "the load balancer was told to end, and finished what it had.".to_owned(),
         Event::Panicked { message } => format!("a defect ended one connection, perhaps this one: {}", ending(message)),

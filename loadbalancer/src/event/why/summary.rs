@@ -4,7 +4,10 @@ use super::{
     End,
     words::{ending, moment, text, time},
 };
-use crate::event::{Event, Record};
+use crate::{
+    event::{Event, Record},
+    shards::TABLE,
+};
 use protocol::id::RequestId;
 use serde::Serialize;
 use std::{borrow::Borrow, collections::HashMap, fmt};
@@ -41,6 +44,8 @@ impl fmt::Display for Summary {
         let asked = self.text.as_deref().map_or_else(|| "?".to_owned(), text);
         write!(f, "{}  {}  {asked}: ", self.request, moment(self.since_us))?;
         match &self.end {
+            End::Answered { server, .. } if server == TABLE => write!(f, "answered by the sharded table")?,
+            End::Answered { server, .. } if server.starts_with('(') => write!(f, "answered here {server}")?,
             End::Answered { server, complete: true } => write!(f, "answered by server {server}")?,
             End::Answered { server, .. } => write!(f, "server {server} answered with an error")?,
             End::Closed { server, how } => write!(f, "connected with server {server}: {}", ending(how))?,

@@ -167,6 +167,9 @@ impl Draft {
                 let considered = considered.iter().map(|server| &server.server);
                 self.involved.extend(considered.chain(skipped.iter().map(|server| &server.server)).cloned());
             }
+            Event::ChangeOrdered { servers, absent, .. } => {
+                self.involved.extend(servers.iter().chain(absent).cloned());
+            }
             end => self.end(end),
         }
     }

@@ -65,6 +65,7 @@ fn chosen(server: &str, considered: Vec<Considered>, skipped: &[(&str, Skipped)]
         waited_us: 3,
         lock_wait_us: 0,
         copy: false,
+        shard: None,
     }
 }
 

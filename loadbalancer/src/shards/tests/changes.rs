@@ -1,0 +1,148 @@
+//! Changes.
+
+use super::*;
+
+#[test]
+fn a_change_goes_to_all_and_its_explanation_says_so() {
+    let stage = stage(Name::ConsistentHash);
+    stage.events();
+    assert_eq!(stage.write(&[7]).unwrap().body, r#"{"message":"1 Data entries added","status":"success"}"#);
+    assert!(stage.fakes.values().all(|fake| fake.replica.has("a") == (1, vec![7])));
+    assert_has(
+        &stage.why(),
+        &[
+            "It had the lock of a, alone.",
+            "It became change 1 of a, and went to servers S1, S2 and S3 at once.",
+            "Change 1 of a was done: servers S1, S2 and S3 had it durably.",
+        ],
+    );
+    let refused = stage.write(&[7]).unwrap_err();
+    assert_eq!((refused.status, refused.says()), (Status::CONFLICT, "it is there already".to_owned()));
+    assert_has(&stage.why(), &["Change 2 of a was refused by servers S1, S2 and S3: it is there already."]);
+}
+
+#[test]
+fn who_misses_a_change_is_out_of_step_durably_and_it_is_told_who_and_why() {
+    let mut stage = stage(Name::ConsistentHash);
+    stage.fakes["S2"].replica.breaks(&["/write"]);
+    stage.go("S3");
+    stage.events();
+    stage.write(&[7]).unwrap();
+    assert_eq!((stage.in_step("a"), stage.durable("a")), (vec!["S1".to_owned()], vec!["S1".to_owned()]));
+    assert_eq!(stage.in_step("b").len(), 3, "another shard is another matter");
+    assert_has(
+        &stage.why(),
+        &[
+            "went to servers S1 and S2 at once",
+            "Server S3 was not there, and missed it.",
+            "Server S2 missed change 1 of a",
+            "Server S3 missed change 1 of a: it was not there.",
+            "was done: server S1 had it durably",
+        ],
+    );
+}
+
+#[test]
+fn when_all_fail_nobody_knows_and_nothing_is_read_before_it_is_settled() {
+    let stage = stage(Name::ConsistentHash);
+    stage.write(&[1]).unwrap();
+    stage.fakes.values().for_each(|fake| fake.replica.breaks(&["/write"]));
+    stage.events();
+    assert_eq!(stage.write(&[2]).unwrap_err().status, Status::GATEWAY_TIMEOUT);
+    assert_has(&stage.why(), &["Nobody knows whether change 2 of a was done: S1: "]);
+    assert_eq!(stage.read(1, 1).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
+    assert_eq!(stage.write(&[3]).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
+    assert_eq!(stage.read(100, 100), Ok(vec![]), "the other shard goes on");
+    stage.fakes.values().for_each(|fake| fake.replica.breaks(&[]));
+    stage.settle();
+    let settled = |event: &Event| matches!(event, Event::ShardSettled { seq: 1, believed, .. } if believed.len() == 3);
+    assert!(stage.events().iter().any(settled));
+    assert_eq!(stage.read(0, 99), Ok(vec![1]));
+}
+
+/// Who has most is believed, and the others are out of step before anything is read.
+#[test]
+fn a_shard_is_settled_at_the_highest_number() {
+    let stage = stage(Name::ConsistentHash);
+    stage.write(&[1]).unwrap();
+    let lock = Arc::clone(&stage.table.layout().unwrap().groups["a"]);
+    // As if the load balancer had been killed when one of three had the next change.
+    let body = json!({ "shard": "a", "seq": 2, "data": [{ "Stud_id": 2 }] }).to_string();
+    stage.fakes["S2"].server.ask(protocol::http::Method::Post, "/write", body.as_bytes()).unwrap();
+    lock.alone().unsettle();
+    stage.fakes["S3"].replica.breaks(&["/state"]);
+    stage.events();
+    stage.settle();
+    assert_eq!((stage.in_step("a"), stage.durable("a")), (vec!["S2".to_owned()], vec!["S2".to_owned()]));
+    let Some(Event::ShardSettled { seq, believed, behind, silent, .. }) = stage.events().pop() else { panic!() };
+    assert_eq!((seq, believed, behind, silent), (2, vec!["S2".into()], vec!["S1".into()], vec!["S3".into()]));
+    assert_eq!(stage.read(0, 99), Ok(vec![1, 2]));
+}
+
+/// If it cannot be written down who has missed a change, nobody may be told that it is done: after a crash that one would be believed.
+#[test]
+fn a_state_that_cannot_be_written_leaves_the_shard_unsettled_and_nothing_acknowledged() {
+    let stage = stage(Name::ConsistentHash);
+    stage.write(&[1]).unwrap();
+    let file = stage.folder.path().join("state.json");
+    let kept = fs::read(&file).unwrap();
+    // A folder with something in it cannot be replaced by a file, not even by root.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir_all(file.join("in the way")).unwrap();
+    stage.fakes["S2"].replica.breaks(&["/write"]);
+    stage.events();
+    let told = stage.write(&[2]).unwrap_err();
+    assert_eq!(told.status, Status::GATEWAY_TIMEOUT, "{told:?}");
+    assert_has(
+        &stage.why(),
+        &["Nobody knows whether change 2 of a was done: the state of the shards cannot be written"],
+    );
+    assert!(!stage.settle());
+    assert_eq!(stage.write(&[3]).unwrap_err().status, Status::SERVICE_UNAVAILABLE, "not while it cannot be written");
+    assert_eq!(stage.read(1, 1).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
+    fs::remove_dir_all(&file).unwrap();
+    fs::write(&file, kept).unwrap();
+    assert!(stage.settle());
+    assert_eq!(stage.read(0, 99), Ok(vec![1, 2]));
+    assert_eq!(stage.durable("a"), ["S1", "S3"]);
+    stage.write(&[3]).unwrap();
+}
+
+/// The last one that has everything is not removed, also if the map has others.
+#[test]
+fn a_server_is_not_removed_when_no_other_one_has_everything() {
+    let stage = stage(Name::ConsistentHash);
+    stage.fakes["S2"].replica.breaks(&["/write"]);
+    stage.fakes["S3"].replica.breaks(&["/write"]);
+    stage.write(&[1]).unwrap();
+    let asked = stage.asked().0;
+    let told = stage.table.remove(1, vec!["S1".into()], &asked).unwrap_err();
+    assert_has(&told.says(), &["No other server has all changes of shard 'a'"]);
+    assert_eq!(stage.table.remove(1, vec!["S2".into()], &asked), Ok(vec!["S2".to_owned()]));
+    assert_eq!(
+        (stage.in_step("b"), stage.durable("b")),
+        (vec!["S1".into(), "S3".into()], vec!["S1".into(), "S3".into()])
+    );
+    assert_eq!(stage.read(0, 199), Ok(vec![1]));
+}
+
+/// A change that waits for a server holds its shard's lock; who looks at the shard without it does not wait.
+#[test]
+fn who_only_looks_does_not_wait_for_a_change() {
+    let stage = stage(Name::ConsistentHash);
+    let gate = stage.fakes["S1"].replica.gate("/write");
+    std::thread::scope(|scope| {
+        let change = scope.spawn(|| stage.write(&[1]));
+        gate.reached.recv_timeout(fake::LONG).unwrap();
+        let layout = stage.table.layout().unwrap();
+        assert!(layout.is_in_step("S1") && layout.groups["a"].seen().settled);
+        assert_eq!(stage.read(100, 199), Ok(vec![]), "nor does another shard");
+        let more = json!({ "n": 1, "servers": { "S4": ["a", "b"] } }).to_string();
+        let Ok(Call::Add { shards, servers }) = Call::read("add", more.as_bytes(), &mut || 0) else { panic!() };
+        stage.table.add(shards, servers, &stage.asked().0).unwrap();
+        assert_eq!(stage.table.layout().unwrap().map.servers.len(), 4, "nor does the map");
+        gate.open.send(()).unwrap();
+        change.join().unwrap().unwrap();
+    });
+    assert_eq!(stage.in_step("a").len(), 3);
+}
