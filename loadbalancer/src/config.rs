@@ -3,10 +3,12 @@
 use crate::{
     admin::flags::AdminFlags,
     dispatch::{copies::CopyFlags, key::HashKey},
-    frontend::{http::HttpFlags, tcp::TcpFlags},
+    frontend::{dns::DnsFlags, http::HttpFlags, tcp::TcpFlags, udp::UdpFlags},
     health::flags::HealthFlags,
     membership::flags::JoinFlags,
-    policy,
+    policy::{self, options::RingHash},
+    replicas::ReplicaFlags,
+    shards::ShardFlags,
 };
 use clap::Parser;
 use protocol::{
@@ -31,9 +33,10 @@ pub struct Config {
     /// What can be chosen beside the policy's name.
     #[command(flatten)]
     pub options: policy::Options,
-    /// What consistent-hash goes by: requests of the same key go to the same server
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    pub hash_key: HashKey,
+    /// What consistent-hash goes by: requests of the same key go to the same server [default: text; six-digits with
+    /// --ring-hash coursework]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub hash_key: Option<HashKey>,
     /// Where all random choices come from; the same seed repeats them [default: drawn, and told at the start]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -43,6 +46,18 @@ pub struct Config {
     /// HTTP.
     #[command(flatten)]
     pub http: HttpFlags,
+    /// Servers of its own.
+    #[command(flatten)]
+    pub replicas: ReplicaFlags,
+    /// A sharded table.
+    #[command(flatten)]
+    pub shards: ShardFlags,
+    /// DNS.
+    #[command(flatten)]
+    pub dns: DnsFlags,
+    /// Datagrams of any kind.
+    #[command(flatten)]
+    pub udp: UdpFlags,
     /// Copies of requests.
     #[command(flatten)]
     pub copies: CopyFlags,
@@ -95,9 +110,36 @@ pub struct Config {
 }
 
 impl Config {
+    /// What requests are hashed by: as on the coursework's ring, if it is that one, unless something else was chosen.
+    #[must_use]
+    pub fn hash_key(&self) -> HashKey {
+        let usual = match self.options.ring_hash {
+            RingHash::Coursework => HashKey::SixDigits,
+            RingHash::Xxh3 => HashKey::default(),
+        };
+        self.hash_key.unwrap_or(usual)
+    }
+
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> std::net::SocketAddr {
         self.listen.listen.or_port(BALANCER_PORT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_of_the_coursework_has_its_random_numbers_unless_another_key_is_chosen() {
+        let key = |flags: &str| {
+            let line = std::iter::once("loadbalancer").chain(flags.split_whitespace());
+            Config::try_parse_from(line).unwrap().hash_key()
+        };
+        assert_eq!(key("--balance consistent-hash"), HashKey::Text);
+        assert_eq!(key("--balance consistent-hash --ring-hash coursework"), HashKey::SixDigits);
+        assert_eq!(key("--balance consistent-hash --ring-hash coursework --hash-key client"), HashKey::Client);
+        assert_eq!(key("--hash-key six-digits"), HashKey::SixDigits);
     }
 }

@@ -7,6 +7,7 @@
 //! | [`health`]     | states and thresholds: checks, ejection, slow start; pure                            |
 //! | [`membership`] | where servers come from (`servers.json`, the network), and the thread for each       |
 //! | [`dispatch`]   | the life of a request: take a server, relay, give it back, try another               |
+//! | [`replicas`]   | servers that the load balancer starts itself, and replaces                           |
 //! | [`frontend`]   | how clients speak                                                                    |
 //! | [`event`]      | everything that can happen, as one typed enum; the terminal and the journal          |
 //! | [`admin`]      | looking at it, and changing it, while it runs: an HTTP API on a port of its own      |
@@ -21,6 +22,14 @@
 //! | main           | starts, then waits for the end  | the stop signal                        | –              | Ctrl-C                   |
 //! | `client-N`     | one client, all its requests    | `accept`; client; server; its turn     | pool           | drain, or its client     |
 //! | `http-N`       | one HTTP client, all its requests| `accept`; client; server; its turn    | pool           | drain, or its client     |
+//! | `dns-udp`      | takes queries in                | a socket                               | pool, flights  | drain                    |
+//! | `dns-clock`    | hedges and gives up queries     | its next appointment                   | pool, flights  | drain                    |
+//! | `dns-ID`       | hears one name server           | a socket                               | pool, flights  | its server leaves        |
+//! | `dns-N`        | one connection of queries       | `accept`; client; an answer            | pool, flights  | drain, or its client     |
+//! | `udp-in`       | takes datagrams of clients in   | a socket                               | requests, pool | drain                    |
+//! | `udp-ID`       | hears one server, tagged mode   | a socket                               | requests, pool | its server leaves        |
+//! | `udp-clock`    | sends again and gives up        | its next appointment                   | requests, pool | drain                    |
+//! | `udp-flow`     | one flow: hears its server      | a socket                               | flows, pool    | silence, or its server   |
 //! | `loser-N`      | copies that were not first      | last words; its queue                  | pool           | end of the program       |
 //! | `registry`     | follows `servers.json`          | its next look                          | –              | stop                     |
 //! | `join-N`       | one server that has joined      | `accept`; its next word                | members        | its lease, or stop       |
@@ -29,6 +38,7 @@
 //! | `console`      | prints events                   | its queue                              | stdout         | end of the events        |
 //! | `journal`      | writes events                   | its queue                              | –              | end of the events        |
 //! | `recent`       | remembers events                | its queue                              | its memory     | end of the events        |
+//! | `replicas`, `replica-ID`, `retire-ID` | its own servers: see [`replicas`] | its queue, a pipe | pool, members | end of the program |
 //! | `signals`      | Ctrl-C                          | a signal                               | –              | end of the process       |
 //! | `lifeline`     | the parent's death              | a socket                               | –              | end of the process       |
 //!
@@ -41,6 +51,8 @@ pub mod health;
 pub mod pool;
 pub mod membership;
 pub mod dispatch;
+pub mod replicas;
+pub mod shards;
 pub mod frontend;
 pub mod event;
 pub mod admin;

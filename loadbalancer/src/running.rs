@@ -15,6 +15,8 @@ use crate::{
         pools::Pools,
     },
     pool::{Pool, Settings},
+    replicas::{self, Replicas},
+    shards::Shards,
 };
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
@@ -53,6 +55,10 @@ pub struct LoadBalancer {
     crew: Crew,
     /// Further frontends.
     sides: Vec<Side>,
+    /// Servers of its own.
+    replicas: Option<Replicas>,
+    /// A sharded table.
+    shards: Option<Shards>,
     membership: Following,
     admin: Option<Admin>,
     pool: Arc<Pool>,
@@ -92,14 +98,17 @@ impl LoadBalancer {
         for listener in own.into_iter().flatten() {
             gate.add_own(listener.local_addr().context("A port that was opened has no address")?);
         }
-        further.iter().try_for_each(|bound| bound.add_own(&gate))?;
+        further.iter().for_each(|bound| bound.add_own(&gate));
         // Only now: each might name any of them.
         further.iter().try_for_each(|bound| bound.check(config, &gate))?;
         let settings = pool_settings(config);
         let seed = settings.seed;
         let max_connections = room(config, 1 + further.len())?;
-        let start = |bound: Bound| bound.start(config, max_connections, settings.clone(), &events);
+        let replicas = replicas::Opening::prepare(&config.replicas, config.join.token.token_file.as_deref())?;
+        let desk = replicas.as_ref().map(replicas::Opening::desk);
+        let start = |bound: Bound| bound.start(config, max_connections, settings.clone(), &events, desk.clone());
         let sides = further.into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+        let for_shards = settings.clone();
         let pool = Pool::new(settings, events.clone());
         let copies = Copies::new(&config.copies);
         let losers = if copies.wanted() { Losers::start().context("No thread for copies")? } else { Losers::none() };
@@ -113,7 +122,7 @@ impl LoadBalancer {
                 budget: Budget::default(),
                 copies,
                 losers,
-                hash_key: config.hash_key,
+                hash_key: config.hash_key(),
             },
             request_timeout: config.request_timeout.request_timeout,
         });
@@ -121,23 +130,34 @@ impl LoadBalancer {
         let crew = Crew::start(listener, options, lab).context("No thread for the first client")?;
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
+        let shards_beside = registry.clone();
         let registry = Registry::new(registry);
         let mut pools = Pools::default().with(&[LAB], &pool);
         for side in &sides {
             pools = pools.with(side.services(), side.pool()).naming(side.services(), side.named());
             events.emit(|| Event::FrontendListening { frontend: side.name().to_owned(), address: side.address() });
         }
+        let homes = iter::once(((LAB, &["tcp"][..]), Arc::clone(&pool))).chain(sides.iter().flat_map(Side::homes));
+        let homes: Vec<_> = homes.collect();
+        sides.iter().for_each(|side| side.settle_zones(&homes));
         let check = config.health.check;
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
+        let shards = Shards::start(config, &shards_beside, max_connections, for_shards, &events)?;
+        if let Some(shards) = &shards {
+            events.emit(|| Event::FrontendListening { frontend: "shards".to_owned(), address: shards.address() });
+        }
+        let begin = |opening: replicas::Opening| opening.begin(&membership.members, seed, &events);
+        let replicas = replicas.map(begin).transpose()?;
         let front =
             |name, pool: &Arc<Pool>| Front { name, pool: Arc::clone(pool), max_clients: max_connections as u64 };
         let fronts = iter::once(front("lab", &pool)).chain(sides.iter().map(|side| front(side.name(), side.pool())));
+        let fronts = fronts.chain(shards.iter().map(|shards| front("shards", shards.pool())));
         let members = Arc::clone(&membership.members);
         let subject = Subject { fronts: fronts.collect(), members, events: events.clone(), past: past.clone() };
         let start = |opened| Admin::start(opened, &folder, subject);
         let admin = admin.map(start).transpose()?;
-        Ok(Self { crew, sides, membership, admin, pool, events, past, told })
+        Ok(Self { crew, sides, replicas, shards, membership, admin, pool, events, past, told })
     }
 
     /// Where it listens.
@@ -185,10 +205,12 @@ impl LoadBalancer {
     /// Takes nothing new, lets requests in hand finish, gives up those that take too long, and returns when
     /// everything that happened has been told.
     pub fn end(self) {
-        let Self { crew, sides, membership, admin, pool, events, told, .. } = self;
+        let Self { crew, mut sides, replicas, shards, membership, admin, pool, events, told, .. } = self;
         events.emit(|| Event::Stopping);
+        sides.iter_mut().for_each(Side::close_door);
         admin.iter().for_each(Admin::ending);
-        let crews: Vec<&Crew> = iter::once(&crew).chain(sides.iter().map(Side::crew)).collect();
+        let (of_sides, of_shards) = (sides.iter().filter_map(Side::crew), shards.iter().map(Shards::crew));
+        let crews: Vec<&Crew> = iter::once(&crew).chain(of_sides).chain(of_shards).collect();
         crews.iter().for_each(|crew| crew.drain());
         let deadline = Deadline::after(DRAIN_TIME);
         for crew in crews {
@@ -198,7 +220,7 @@ impl LoadBalancer {
             }
         }
         // Only now: until here requests in hand may still need a server, or another one.
-        drop(membership);
+        drop((replicas, shards, membership));
         // Last, so that until here the end could be watched.
         drop(admin);
         // With their last owners the events end, and then their listeners.

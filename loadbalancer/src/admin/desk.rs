@@ -284,8 +284,10 @@ impl Desk {
     fn remove(&self, id: &str) -> Result<Response, HttpError> {
         let unknown = || {
             if self.fronts.have(id) {
-                let sentence =
-                    format!("Server {id} was named on the command line, and can be drained, but not removed.");
+                let sentence = format!(
+                    "Server {id} was named on the command line, or has shards (DELETE /rm there): it can be drained here, \
+                     but not removed."
+                );
                 return HttpError::answer(Status::CONFLICT, sentence);
             }
             HttpError::answer(Status::NOT_FOUND, Unacceptable::NoSuchServer(id.to_owned()).to_string())
@@ -329,5 +331,6 @@ fn word_of(source: Source) -> &'static str {
         Source::File => "file",
         Source::Joined => "joined",
         Source::Added => "added",
+        Source::Replica => "replica",
     }
 }

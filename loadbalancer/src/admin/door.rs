@@ -88,8 +88,7 @@ impl Door {
     /// Whether a name of the own machine was asked for, at the own port. An address cannot be rebound, so where the port is
     /// open on all addresses any of them will do.
     fn is_own(&self, asked: &Authority) -> bool {
-        let ip = asked.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let is_here = match ip.map(|ip| ip.to_canonical()) {
+        let is_here = match asked.ip().map(|ip| ip.to_canonical()) {
             None => asked.host == "localhost",
             Some(ip) => ip.is_loopback() || ip == self.own.ip().to_canonical() || self.own.ip().is_unspecified(),
         };
@@ -97,8 +96,7 @@ impl Door {
     }
 
     fn is_own_page(&self, origin: &[u8]) -> bool {
-        let authority = origin.strip_prefix(b"http://").and_then(|rest| Authority::parse(rest).ok());
-        authority.is_some_and(|authority| self.is_own(&authority))
+        Authority::of_origin(origin).is_some_and(|authority| self.is_own(&authority))
     }
 }
 

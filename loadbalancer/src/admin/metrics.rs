@@ -27,7 +27,7 @@ const PREFIX: &str = "lab";
 /// Name, help, and where the number is found.
 type Of<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const COUNTERS: [Of<PoolSnapshot>; 19] = [
+const COUNTERS: [Of<PoolSnapshot>; 21] = [
     ("connections", "Connections of clients.", |pool| pool.totals.connections),
     ("connections_refused", "Clients turned away at the door.", |pool| pool.totals.refused),
     ("client_errors", "Connections whose client broke the rules or vanished.", |pool| pool.totals.client_errors),
@@ -45,6 +45,8 @@ const COUNTERS: [Of<PoolSnapshot>; 19] = [
     ("redispatches", "Attempts made again at another server.", |pool| pool.totals.redispatches),
     ("copies_sent", "Copies sent beside the original.", |pool| pool.totals.copies_sent),
     ("copies_won", "Copies answered before the original.", |pool| pool.totals.copies_won),
+    ("foreign_answers", "Datagrams of servers that answered nothing.", |pool| pool.totals.foreign),
+    ("datagrams_dropped", "Datagrams the kernel dropped.", |pool| pool.totals.dropped),
     ("received_bytes", "Bytes of requests.", |pool| pool.totals.bytes_in),
     ("sent_bytes", "Bytes of answers.", |pool| pool.totals.bytes_out),
 ];

@@ -36,7 +36,7 @@ use self::{
 use crate::{
     event::{Event, Events, micros},
     policy::Ended,
-    pool::{Found, Pool, Refused, Server, Taking},
+    pool::{Decision, Found, Pool, Refused, Server, Taking},
 };
 use protocol::{
     deadline::Deadline,
@@ -233,20 +233,30 @@ fn take(context: &Context, request: &Request, story: &mut Story, client: &mut Co
 
 /// Tells who was chosen, and why; `copy`: beside one that has the request already.
 pub(crate) fn tell_choice(pool: &Pool, events: &Events, request: RequestId, attempt: u32, found: &Found, copy: bool) {
-    events.step(|| {
-        let (considered, skipped) = pool.evidence(&found.decision);
-        let decision = &found.decision;
-        Event::ServerChosen {
-            request,
-            attempt,
-            server: found.lease.server().id.clone(),
-            policy: decision.policy,
-            how: decision.how,
-            considered,
-            skipped,
-            waited_us: micros(found.waited),
-            lock_wait_us: micros(decision.lock_wait),
-            copy,
-        }
-    });
+    let choice = (&**found.lease.server(), &found.decision);
+    events.step(|| chosen(pool, request, (attempt, copy), choice, found.waited));
+}
+
+/// That this server was chosen, and why.
+pub(crate) fn chosen(
+    pool: &Pool,
+    request: RequestId,
+    (attempt, copy): (u32, bool),
+    (server, decision): (&Server, &Decision),
+    waited: Duration,
+) -> Event {
+    let (considered, skipped) = pool.evidence(decision);
+    Event::ServerChosen {
+        request,
+        attempt,
+        server: server.id.clone(),
+        policy: decision.policy,
+        how: decision.how,
+        considered,
+        skipped,
+        waited_us: micros(waited),
+        lock_wait_us: micros(decision.lock_wait),
+        copy,
+        shard: None,
+    }
 }

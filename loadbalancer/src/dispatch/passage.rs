@@ -169,7 +169,7 @@ impl<'a> Passage<'a> {
 
     fn drop_foreign(&mut self, id: RequestId, deadline: Deadline) -> Result<(), Broken> {
         let server = &self.runner.lease.server().id;
-        self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id });
+        self.context.events.emit(|| Event::ForeignAnswer { server: server.clone(), id, about: None });
         let skipped = self.runner.link.skip_until(std::mem::take(&mut self.unread), deadline);
         skipped.map_err(|error| Broken::Server(error.to_string()))
     }

@@ -7,7 +7,7 @@ use super::{
     Membership,
     contact::Contact,
     roll::{Claim, Denied, Roll, Source},
-    standing::Standing,
+    standing::{Standing, Teller},
 };
 use crate::event::Event;
 use parking_lot::Mutex;
@@ -165,9 +165,12 @@ impl Members {
     pub fn remove(&self, id: &str) -> Option<Member> {
         let mut inner = self.inner.lock();
         let Claim { entry, source, .. } = inner.roll.remove(id)?;
-        let why_not = inner.contacts.get(id).and_then(|watched| watched.standing.why_not());
+        let standing = inner.contacts.get(id).map(|watched| Arc::clone(&watched.standing));
+        let why_not = standing.as_ref().and_then(|standing| standing.why_not());
         self.reconcile(&mut inner);
         drop(inner);
+        // Whoever has started it is told.
+        standing.iter().for_each(|standing| standing.removed());
         // What was decided about it was about that server, not about the next one of its id.
         self.shared.pools.of(&entry.service).into_iter().for_each(|pool| pool.forget(id));
         self.shared.events.emit(|| Event::ServerRemoved { server: id.to_owned() });
@@ -187,6 +190,26 @@ impl Members {
         drop(inner);
         list.sort_by(|a, b| a.entry.id.cmp(&b.entry.id));
         list
+    }
+
+    // ------------------------------------------------------------------------------------------ our own
+
+    /// The load balancer has started this server itself. `tell` is called with what is found out about it, now and
+    /// whenever that changes, by the thread that finds it out. The number of its claim, to take it back.
+    ///
+    /// # Errors
+    /// If its id or address is another one's, or the program is ending.
+    pub fn employ(&self, entry: Entry, tell: Teller) -> Result<u64, NotAdded> {
+        let (number, standing) = self.claim(Source::Replica, entry, None)?;
+        self.stays(number);
+        standing.tell(tell);
+        Ok(number)
+    }
+
+    /// Whether anybody has this id, or a server of the command line in the pool for this service.
+    #[must_use]
+    pub fn has(&self, service: &str, id: &str) -> bool {
+        self.shared.pools.is_named(service, id) || self.inner.lock().contacts.contains_key(id)
     }
 
     // -------------------------------------------------------------------------------------------- the file
@@ -230,8 +253,8 @@ impl Members {
         self.inner.lock().roll.stays(number);
     }
 
-    /// A lease has ended, or an attempt to join has failed.
-    pub(super) fn take_back(&self, number: u64) {
+    /// A lease has ended, a replica has, or an attempt to join has failed.
+    pub(crate) fn take_back(&self, number: u64) {
         let mut inner = self.inner.lock();
         if inner.roll.take_back(number) {
             self.reconcile(&mut inner);

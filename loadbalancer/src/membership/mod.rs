@@ -26,11 +26,13 @@ pub mod members;
 pub mod file;
 pub mod joining;
 pub mod plain;
+pub mod probe;
 pub mod flags;
 
 pub use self::{
     members::{Members, NotAdded},
     roll::Source,
+    standing::{Found, Teller},
 };
 
 use self::{gate::Gate, pools::Pools};

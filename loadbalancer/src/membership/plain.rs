@@ -1,13 +1,15 @@
 //! Servers that are any program: a database, a cache, a web server. They are named on the command line, have no control
 //! port and do not know of us.
 //!
-//! **What is known of them.** Their address, and whether they accept a connection: that is their probe, with the same rules
-//! as every check. (HAProxy's `check` without anything else does the same.) A process that was stopped still accepts, in
-//! the kernel; that it hangs is seen only by whoever waits for its answer.
+//! **What is known of them.** Their address, and whether they accept a connection: that is their [probe](super::probe), with
+//! the same rules as every check. (HAProxy's `check` without anything else does the same.) A process that was stopped still
+//! accepts, in the kernel; that it hangs is seen only by whoever waits for its answer. A name server may be asked a question
+//! instead.
 //!
 //! **What is not.** What they are doing. A request that ended in doubt is over here as soon as its connection is closed,
 //! because nobody can be asked.
 
+use super::probe::Probe;
 use crate::{
     health::{Check, Probes, Verdict},
     pool::{Pool, Server},
@@ -20,7 +22,7 @@ use protocol::{
 };
 use std::{
     convert::Infallible,
-    net::{SocketAddr, TcpStream, ToSocketAddrs as _},
+    net::{SocketAddr, ToSocketAddrs as _},
     str::FromStr,
     sync::Arc,
     thread,
@@ -84,11 +86,11 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Puts these servers into the pool, and watches each with a thread of its own (`probe-ID`).
+    /// Puts these servers into the pool, and watches each with a thread of its own (`probe-ID`), by this probe.
     ///
     /// # Errors
     /// If two have the same id, or the system gives no thread.
-    pub fn begin(pool: &Arc<Pool>, check: Check, servers: &[Named]) -> anyhow::Result<Self> {
+    pub fn begin(pool: &Arc<Pool>, check: Check, probe: &Probe, servers: &[Named]) -> anyhow::Result<Self> {
         let mut plain = Self::default();
         for (at, named) in servers.iter().enumerate() {
             if servers[..at].iter().any(|other| other.id == named.id) {
@@ -100,7 +102,7 @@ impl Plain {
             if named.weight.is_some() {
                 pool.weigh(&named.id, named.weight)?;
             }
-            let prober = Prober { pool: Arc::clone(pool), server, check, asked, ended };
+            let prober = Prober { pool: Arc::clone(pool), server, check, probe: probe.clone(), asked, ended };
             let spawned = thread::Builder::new().name(format!("probe-{}", named.id)).spawn(move || prober.watch());
             spawned.with_context(|| format!("No thread to watch server {}", named.id))?;
             plain.ends.push(end);
@@ -137,6 +139,7 @@ struct Prober {
     pool: Arc<Pool>,
     server: Arc<Server>,
     check: Check,
+    probe: Probe,
     asked: Receiver<()>,
     ended: Receiver<Infallible>,
 }
@@ -147,20 +150,17 @@ impl Prober {
         let mut probes = Probes::new(&self.check);
         loop {
             let doubts = self.pool.doubts(&self.server);
-            match TcpStream::connect_timeout(&self.server.address, self.check.timeout) {
-                Ok(_accepted) => {
+            match self.probe.try_it(self.server.address, self.check.timeout) {
+                Ok(()) => {
                     let _enough = probes.good();
                     if probes.is_up() {
                         let _nobody_can_be_asked = self.pool.settle(&self.server, 0, doubts);
                     }
                 }
-                Err(error) => {
+                Err(why) => {
                     self.server.statistics.probes_failed.add_one();
                     if probes.bad() == Some(Verdict::Down) {
-                        self.pool.down(
-                            &self.server,
-                            &format!("its check failed: it does not accept a connection ({error})."),
-                        );
+                        self.pool.down(&self.server, &format!("its check failed: {why}."));
                     }
                 }
             }

@@ -35,6 +35,8 @@ pub enum Source {
     Joined,
     /// A person has added it.
     Added,
+    /// The load balancer has started it itself, and its process lives.
+    Replica,
 }
 
 /// A server that should be in the pool.
@@ -126,7 +128,7 @@ impl Roll {
         }
         let new = Claim { number: self.last + 1, source, entry, incarnation };
         let keeps = |claim: &&Claim| {
-            let lease = claim.source == Source::Joined;
+            let lease = matches!(claim.source, Source::Joined | Source::Replica);
             claim.clashes_with(&new.entry) && !claim.is_same(&new) && (lease || lives(claim))
         };
         if let Some(keeper) = self.wanted().find(keeps) {

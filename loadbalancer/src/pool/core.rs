@@ -51,6 +51,8 @@ pub struct Wanted {
     pub database: Option<Arc<str>>,
     /// Whose request it is: clients take turns in the queue.
     pub client: u64,
+    /// Only these servers can answer it; all, if it does not say. Of a sharded table: those that are in step.
+    pub among: Option<Vec<ServerKey>>,
     /// The hash of its key, for policies that send requests of one key to one server.
     pub key: u64,
 }
@@ -393,11 +395,28 @@ impl Core {
         Taken::Wait(ticket, ahead)
     }
 
+    /// A request for a server that does not wait: whoever asks has a queue of its own.
+    pub fn take_now(&mut self, wanted: &Wanted) -> Option<Decision> {
+        if self.queue.is_empty() { self.decide(wanted) } else { None }
+    }
+
     /// A request that has a server wants another one for a copy: only one that is free, that is none of those to be
     /// avoided, and that nobody waits for.
     pub fn take_another(&mut self, wanted: &Wanted) -> Option<Decision> {
         let untried = |slot: &Slot| slot.takes_requests() && slot.serves(wanted) && !slot.is_avoided(wanted);
         if !self.queue.is_empty() || !self.slots.iter().any(untried) { None } else { self.decide(wanted) }
+    }
+
+    /// Whom the policy would give this request, which then goes there by itself and will never be heard of again: the server
+    /// holds no more than before. It is a choice all the same, and moves turns on.
+    pub fn choose_only(&mut self, wanted: &Wanted) -> Option<Decision> {
+        let most: Vec<u32> = self.slots.iter().map(|slot| slot.most_active).collect();
+        let decision = self.decide(wanted)?;
+        let at = self.slots.iter().position(|slot| slot.key() == decision.server)?;
+        let slot = &mut self.slots[at];
+        (slot.seen.active, slot.most_active) = (slot.seen.active - 1, most[at]);
+        self.policy.request_finished(&slot.seen, Ended::Cancelled, Duration::ZERO, self.now);
+        Some(decision)
     }
 
     /// A waiting request gives up. False if it is not waiting any more: then its grant is on the way.

@@ -22,8 +22,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(pool: Arc<Pool>, server: Arc<Server>) -> Self {
-        Self { pool, server, since: Instant::now(), finished: false }
+    pub(super) fn new(pool: Arc<Pool>, server: Arc<Server>, since: Instant) -> Self {
+        Self { pool, server, since, finished: false }
     }
 
     /// The server.
@@ -38,12 +38,24 @@ impl Lease {
         self.since.elapsed()
     }
 
+    /// How old it is at this time.
+    #[must_use]
+    pub fn age_at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     /// The server is surely done with the request: its place is free.
-    pub fn finish(mut self, ended: Ended) {
+    pub fn finish(self, ended: Ended) {
+        // One look at the clock for all: it is the dearest thing here.
+        self.finish_at(ended, Instant::now());
+    }
+
+    /// As [`finish`](Self::finish), for who has just looked at the clock.
+    pub fn finish_at(mut self, ended: Ended, now: Instant) {
         self.finished = true;
-        let age = self.age();
+        let age = self.age_at(now);
         self.server.count(ended, age);
-        self.pool.give_back(self.server.key, ended, age);
+        self.pool.give_back(self.server.key, ended, age, now);
     }
 }
 

@@ -166,6 +166,21 @@ impl<P: Primitives, S: Clone + Send> Locked<P, S> {
         })
     }
 
+    /// Takes a server for a request, if one is free.
+    pub fn take_now(&self, wanted: &Wanted, clock: impl Fn() -> Duration) -> (Option<Handed<S>>, Vec<News>) {
+        let before = clock();
+        self.inner.with(|inner| {
+            let now = clock();
+            let news = inner.tick(now);
+            let decision =
+                inner.core.take_now(wanted).map(|decision| inner.server(decision, now.saturating_sub(before)));
+            match decision {
+                Some(Given::Server(server, decision)) => (Some((server, decision)), news),
+                _ => (None, news),
+            }
+        })
+    }
+
     /// Takes another server for a copy of a request, if one is free that nobody waits for.
     pub fn take_another(&self, wanted: &Wanted) -> Option<Handed<S>> {
         self.inner.with(|inner| {

@@ -107,7 +107,7 @@ impl Pool {
     /// [`Refused::QueueFull`].
     pub fn take(self: &Arc<Self>, wanted: &Wanted) -> Result<Taking, Refused> {
         let since = Instant::now();
-        let (given, news) = self.locked.take(wanted, || self.begun.elapsed());
+        let (given, news) = self.locked.take(wanted, || self.later(since).saturating_duration_since(self.begun));
         self.tell(news);
         match given {
             Given::QueueFull => {
@@ -122,6 +122,15 @@ impl Pool {
         }
     }
 
+    /// Takes a server for a request, if one is free: for frontends that let nobody wait in a thread, and have a queue of
+    /// their own.
+    pub fn take_now(self: &Arc<Self>, wanted: &Wanted) -> Option<Found> {
+        let since = Instant::now();
+        let (given, news) = self.locked.take_now(wanted, || self.later(since).saturating_duration_since(self.begun));
+        self.tell(news);
+        given.map(|(server, decision)| self.found(server, decision, since))
+    }
+
     /// Takes another server for a copy of a request: only one that is free at once, that is none of those to be avoided,
     /// and that nobody waits for.
     pub fn take_another(self: &Arc<Self>, wanted: &Wanted) -> Option<Found> {
@@ -131,9 +140,37 @@ impl Pool {
         Some(self.found(server, decision, since))
     }
 
+    /// Whom the policy would give this request, for who only names servers and never hears what came of it. Nothing is taken,
+    /// and nothing is counted; `None` if nobody takes requests, or nobody has room.
+    pub fn choose_only(&self, wanted: &Wanted) -> Option<(Arc<Server>, Decision)> {
+        self.change(|inner| {
+            let decision = inner.core.choose_only(wanted);
+            let chosen =
+                decision.and_then(|decision| Some((Arc::clone(inner.members.get(&decision.server)?), decision)));
+            (chosen, Effects::default())
+        })
+    }
+
+    /// All servers and how they stand, in the order of the pool: strongest first.
+    #[must_use]
+    pub fn standings(&self) -> Vec<(Arc<Server>, Standing)> {
+        let member = |inner: &Inner<_, _>, key| inner.members.get(&key).map(Arc::clone);
+        self.locked.look(|inner| {
+            inner.core.standings().filter_map(|(key, standing)| Some((member(inner, key)?, standing))).collect()
+        })
+    }
+
     fn found(self: &Arc<Self>, server: Arc<Server>, decision: Decision, since: Instant) -> Found {
         server.statistics.chosen.add_one();
-        Found { lease: Lease::new(Arc::clone(self), server), decision, waited: since.elapsed() }
+        let now = self.later(since);
+        let waited = now.saturating_duration_since(since);
+        Found { lease: Lease::new(Arc::clone(self), server, now), decision, waited }
+    }
+
+    /// Now. Who wants no steps hears nothing of what was waited meanwhile; then the time at which it began will do, because a look
+    /// at the clock costs as much as the choice of a server.
+    fn later(&self, since: Instant) -> Instant {
+        if self.events.steps_wanted() { Instant::now() } else { since }
     }
 
     /// A request that `before` has lost is tried again, at `now`.
@@ -157,8 +194,10 @@ impl Pool {
         self.change(|inner| (inner.core.any_alive(wanted), Effects::default()))
     }
 
-    fn give_back(&self, key: ServerKey, ended: Ended, took: Duration) {
-        self.change(|inner| ((), inner.core.give_back(key, ended, took)));
+    fn give_back(&self, key: ServerKey, ended: Ended, took: Duration, now: Instant) {
+        let now = now.saturating_duration_since(self.begun);
+        let ((), news) = self.locked.change(now, |inner| ((), inner.core.give_back(key, ended, took)));
+        self.tell(news);
     }
 
     fn doubt(&self, server: &Server, took: Duration) {

@@ -56,6 +56,12 @@ impl Gauge {
         Inside(self)
     }
 
+    /// There are so many now, by the count of whoever else keeps it.
+    pub fn set(&self, now: u64) {
+        self.most.raise(now);
+        self.now.store(now, Ordering::Relaxed);
+    }
+
     /// How many there are now.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -155,6 +161,10 @@ pub struct Totals {
     pub copies_sent: Counter,
     /// Copies that were answered before the original.
     pub copies_won: Counter,
+    /// Datagrams of servers that answer nothing they were asked, or not any more.
+    pub foreign: Counter,
+    /// Datagrams that the kernel dropped because nobody took them in time.
+    pub dropped: Counter,
     /// Bytes of requests.
     pub bytes_in: Counter,
     /// Bytes of answers.

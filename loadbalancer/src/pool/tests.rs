@@ -184,7 +184,7 @@ fn each_cause_keeps_its_own_reason() {
     assert_eq!(shown(&pool), ("idle", None));
     // A second one, or the first could not be ejected.
     join(&pool, "2", 0.2, 1);
-    (0..5).for_each(|_| pool.give_back(server.key, Ended::Failed, Duration::ZERO));
+    (0..5).for_each(|_| pool.give_back(server.key, Ended::Failed, Duration::ZERO, Instant::now()));
     let ejected = ("ejected", because("5 requests to it failed in a row."));
     assert_eq!(shown(&pool), ejected);
     pool.down(&server, "it is silent.");

@@ -143,7 +143,7 @@ impl Drop for Turn {
             return;
         }
         if let Ok((server, _)) = self.granted.try_recv() {
-            Lease::new(Arc::clone(&self.pool), server).finish(Ended::Cancelled);
+            Lease::new(Arc::clone(&self.pool), server, Instant::now()).finish(Ended::Cancelled);
         }
     }
 }

@@ -18,6 +18,7 @@ use protocol::{
     },
     id::RequestId,
     message::ErrorCode,
+    wire::Pending,
 };
 use socket2::SockRef;
 use std::time::Duration;
@@ -70,11 +71,16 @@ impl Exchange<'_> {
             Outcome::Answered => {
                 totals.answered.add_one();
                 totals.bytes_out.add(self.download.passed);
-                totals.times.add(self.since.elapsed());
                 let complete = self.download.status.is_some_and(|status| status.code() < 400);
-                let (server, took_us) = (self.server_id(), micros(self.since.elapsed()));
-                events.step(|| Event::ResponseSent { request, server, took_us, complete });
-                next(self.client, self.download.keep)
+                let took = self.since.elapsed();
+                totals.times.add(took);
+                events.step(|| Event::ResponseSent {
+                    request,
+                    server: self.server_id(),
+                    took_us: micros(took),
+                    complete,
+                });
+                next(self.client, self.request, self.download.keep)
             }
             Outcome::Tunnelled => {
                 totals.answered.add_one();
@@ -117,7 +123,7 @@ impl Exchange<'_> {
 
     fn refuse(self, refusal: &Refusal, keep: bool) -> Then {
         let sent = send_refusal(self.client, refusal, Some((self.request, self.arrival.id)), keep);
-        if sent { next(self.client, keep) } else { Then::Drop }
+        if sent { next(self.client, self.request, keep) } else { Then::Drop }
     }
 
     /// Ends the connection so that nobody takes what came for the whole. Where the end of the connection would be the end of
@@ -130,9 +136,18 @@ impl Exchange<'_> {
     }
 }
 
-/// What becomes of a connection behind an answer: what is left of the request's body is read and dropped, if it is little.
-fn next(client: &mut HttpConnection, keep: bool) -> Then {
-    if keep && client.skip_body(MAX_UNWANTED) { Then::Keep } else { Then::Close }
+/// What becomes of a connection behind an answer: what is left of the request's body is read and dropped, if it is little. A
+/// client that asked for the end, and has sent nothing since, will not be sending when the connection is closed: it need not
+/// be waited for. If it does, and its bytes arrive after this look, the system answers them with a reset, which may throw away what
+/// the client has not read of its answer: so ends whoever breaks its own word.
+pub(super) fn next(client: &mut HttpConnection, request: &Request, keep: bool) -> Then {
+    if keep && client.skip_body(MAX_UNWANTED) {
+        Then::Keep
+    } else if !request.keep_alive && client.is_settled() && client.wire().pending() != Pending::Bytes {
+        Then::Drop
+    } else {
+        Then::Close
+    }
 }
 
 /// Tells the client that its request failed, if it is there. Says whether it was told.

@@ -14,7 +14,7 @@ use super::{
     Http, Then,
     attempt::{Attempt, attempt},
     download::Download,
-    fields::{Arrival, Underscores},
+    fields::{self, Arrival, Underscores},
     page::Refusal,
     sticky,
     trouble::Trouble,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     dispatch::{
         budget::Account,
-        key::HashKey,
+        key::{self, HashKey},
         retry::{Lost, MAX_ATTEMPTS},
         tell_choice,
     },
@@ -87,7 +87,8 @@ impl<'a> Exchange<'a> {
     /// A request that was received from this client.
     pub(super) fn new(http: &'a Http, visit: &'a Visit, request: &'a Request, client: &'a mut HttpConnection) -> Self {
         let peer = client.peer();
-        let local = visit.stream().local_addr().unwrap_or(peer);
+        // Asking the system for it is a call, which every other request is spared.
+        let local = if request.host.is_none() { visit.stream().local_addr().ok() } else { None };
         let trusted = http.flags.http_trust.iter().any(|network| network.contains(peer.ip()));
         let arrival = Arrival { peer, local, trusted, id: http.ids.next() };
         Self {
@@ -113,9 +114,11 @@ impl<'a> Exchange<'a> {
         let totals = self.http.pool.totals();
         totals.requests.add_one();
         let _in_hand = totals.in_hand.enter();
-        let (request, client) = (self.arrival.id, self.arrival.peer.ip().to_string());
-        let text = || format!("{} {}", self.request.method, self.request.target.path_and_query());
-        self.http.events.step(|| Event::RequestReceived { request, client, text: text() });
+        self.http.events.step(|| Event::RequestReceived {
+            request: self.arrival.id,
+            client: self.arrival.peer.ip().to_string(),
+            text: format!("{} {}", self.request.method, self.request.target.path_and_query()),
+        });
         let outcome = self.carry_out();
         totals.bytes_in.add(self.upload.bytes());
         self.end(outcome)
@@ -161,15 +164,14 @@ impl<'a> Exchange<'a> {
         if request.method == Method::Connect {
             return Err(Refusal::definite(Status::NOT_IMPLEMENTED, "This is no proxy for CONNECT."));
         }
-        let served = flags.http_host.is_empty()
-            || request.host.as_ref().is_some_and(|host| {
-                flags
-                    .http_host
-                    .iter()
-                    .any(|own| own.host == host.host && own.port.is_none_or(|port| Some(port) == host.port))
-            });
-        if !served {
+        if !self.http.serves(request) {
             return Err(Refusal::definite(Status::MISDIRECTED_REQUEST, "This host is not served here."));
+        }
+        if fields::passed_before(request) >= fields::MAX_PASSED {
+            return Err(Refusal::definite(
+                Status::LOOP_DETECTED,
+                "The request goes round in a circle of load balancers.",
+            ));
         }
         if flags.http_underscores == Underscores::Refuse && request.headers.iter().any(|(name, _)| name.contains('_')) {
             let message = "A field has '_' in its name, which some servers take for '-'.";
@@ -255,7 +257,8 @@ impl Http {
         let key = match self.hash_key {
             HashKey::Client => client,
             HashKey::Text => xxh3_64(request.target.path_and_query().as_bytes()),
-            HashKey::Request => xxh3_64(&arrival.id.to_bytes()),
+            HashKey::Request => key::of_id(arrival.id),
+            HashKey::SixDigits => key::six_digits(arrival.id),
         };
         let stuck = self.flags.http_sticky.as_ref().and_then(|name| sticky::cookie(request, name));
         let avoid = stuck.map_or_else(Vec::new, |cookie| sticky::others(&self.pool, cookie));

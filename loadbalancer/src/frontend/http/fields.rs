@@ -32,10 +32,14 @@ use protocol::{
     http::{Answer, Headers, Request, Version},
     id::RequestId,
 };
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// How this program is called in `Via`.
 const PSEUDONYM: &str = "loadbalancer";
+
+/// How often a request may have passed one of us. Nobody puts so many in a row, so it goes round in a circle: two of us
+/// that have each other for a server.
+pub const MAX_PASSED: usize = 8;
 
 /// Fields that are about one connection, beside those that `Connection` names.
 const HOP_BY_HOP: [&str; 8] =
@@ -44,6 +48,9 @@ const HOP_BY_HOP: [&str; 8] =
 /// Fields that say who the client is. Who is not trusted does not say it.
 const IDENTITY: [&str; 6] =
     ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "x-real-ip", "x-forwarded-port"];
+
+/// How many fields are added at the most.
+const ADDED: usize = 10;
 
 /// Fields that ask for a part of something, or for something only if it has (not) changed.
 const CONDITIONS: [&str; 6] =
@@ -66,8 +73,8 @@ pub enum Underscores {
 pub struct Arrival {
     /// Who connected.
     pub peer: SocketAddr,
-    /// Where.
-    pub local: SocketAddr,
+    /// Where, of a request that names no host.
+    pub local: Option<SocketAddr>,
     /// Whether the peer is believed what it says of its clients.
     pub trusted: bool,
     /// The name of the request.
@@ -77,8 +84,9 @@ pub struct Arrival {
 /// The fields of a request as the server gets them, and the value of `Connection`, if it needs one.
 #[must_use]
 pub fn to_server(request: &Request, arrival: &Arrival, underscores: Underscores) -> (Headers, Option<&'static str>) {
-    let mut headers = Headers::new();
-    let host = request.host.as_ref().map_or_else(|| arrival.local.to_string(), ToString::to_string);
+    let mut headers = Headers::with_room_for(&request.headers, ADDED);
+    let host = request.host.as_ref().map(ToString::to_string);
+    let host = host.or_else(|| Some(arrival.local?.to_string())).unwrap_or_default();
     add(&mut headers, "Host", &host);
     let left_out = |name: &str| {
         is_one_of(name, &HOP_BY_HOP)
@@ -87,9 +95,7 @@ pub fn to_server(request: &Request, arrival: &Arrival, underscores: Underscores)
             || (underscores == Underscores::Drop && name.contains('_'))
             || request.headers.lists("connection", name)
     };
-    for (name, value) in request.headers.iter().filter(|(name, _)| !left_out(name)) {
-        add(&mut headers, name, value);
-    }
+    headers.copy(&request.headers, |name| !left_out(name));
     add_identity(&mut headers, arrival, &host);
     via(&mut headers, request.version);
     add(&mut headers, "X-Request-Id", arrival.id.to_string());
@@ -107,6 +113,13 @@ pub fn to_server(request: &Request, arrival: &Arrival, underscores: Underscores)
     (headers, connection)
 }
 
+/// How many of us the request has passed before (RFC 9110 §7.6.3).
+#[must_use]
+pub fn passed_before(request: &Request) -> usize {
+    let received_by = |hop: &[u8]| hop.split(|byte| *byte == b' ').nth(1).is_some_and(|by| by == PSEUDONYM.as_bytes());
+    request.headers.list("via").filter(|hop| received_by(hop)).count()
+}
+
 /// The fields of a request for the rest of a download: nothing else may be asked with it.
 pub fn ask_for_rest(headers: &mut Headers, range: &str, etag: &str) {
     for name in CONDITIONS {
@@ -119,15 +132,13 @@ pub fn ask_for_rest(headers: &mut Headers, range: &str, etag: &str) {
 /// The fields of an answer as the client gets them.
 #[must_use]
 pub fn to_client(answer: &Answer, id: RequestId) -> Headers {
-    let mut headers = Headers::new();
+    let mut headers = Headers::with_room_for(&answer.headers, ADDED);
     let left_out = |name: &str| {
         is_one_of(name, &HOP_BY_HOP)
             || name.eq_ignore_ascii_case("x-request-id")
             || answer.headers.lists("connection", name)
     };
-    for (name, value) in answer.headers.iter().filter(|(name, _)| !left_out(name)) {
-        add(&mut headers, name, value);
-    }
+    headers.copy(&answer.headers, |name| !left_out(name));
     via(&mut headers, answer.version);
     add(&mut headers, "X-Request-Id", id.to_string());
     headers
@@ -145,28 +156,30 @@ pub fn wants_websocket(request: &Request) -> bool {
 
 fn add_identity(headers: &mut Headers, arrival: &Arrival, host: &str) {
     let ip = arrival.peer.ip().to_canonical();
-    let so_far = list(headers, "x-forwarded-for");
-    headers.remove("x-forwarded-for");
-    add(headers, "X-Forwarded-For", so_far.map_or_else(|| ip.to_string(), |others| format!("{others}, {ip}")));
+    let node = ip.to_string();
+    match list(headers, "x-forwarded-for") {
+        None => add(headers, "X-Forwarded-For", &node),
+        Some(others) => {
+            headers.remove("x-forwarded-for");
+            add(headers, "X-Forwarded-For", format!("{others}, {node}"));
+        }
+    }
     if !headers.contains("x-forwarded-proto") {
         add(headers, "X-Forwarded-Proto", "http");
     }
     if !headers.contains("x-forwarded-host") {
         add(headers, "X-Forwarded-Host", host);
     }
-    let node = match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
-    };
+    let node = if ip.is_ipv4() { node } else { format!("\"[{node}]\"") };
     // A host with a port has a colon, and an IPv6 one has brackets: then it is a quoted text (RFC 7239 §4).
     let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-    let host = if plain { host.to_owned() } else { format!("\"{host}\"") };
-    add(headers, "Forwarded", format!("for={node};host={host};proto=http"));
+    let quote = if plain { "" } else { "\"" };
+    add(headers, "Forwarded", ["for=", &node, ";host=", quote, host, quote, ";proto=http"].concat());
 }
 
 fn via(headers: &mut Headers, version: Version) {
     let version = if version == Version::Http11 { "1.1" } else { "1.0" };
-    add(headers, "Via", format!("{version} {PSEUDONYM}"));
+    add(headers, "Via", [version, PSEUDONYM].join(" "));
 }
 
 /// The members of a list in one line, if there is any.
@@ -191,7 +204,7 @@ mod tests {
     fn passed(head: &str, peer: &str, underscores: Underscores) -> Headers {
         let head = head.replace('\n', "\r\n") + "\r\n\r\n";
         let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
-        let (peer, local) = (peer.parse().unwrap(), "[::1]:80".parse().unwrap());
+        let (peer, local) = (peer.parse().unwrap(), "[::1]:80".parse().ok());
         let arrival = Arrival { peer, local, trusted: false, id: RequestId { client: 1, sequence: 2 } };
         to_server(&request, &arrival, underscores).0
     }

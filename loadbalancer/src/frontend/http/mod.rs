@@ -25,6 +25,7 @@ pub mod fields;
 pub mod page;
 pub mod resume;
 pub mod sticky;
+mod replicas;
 mod trouble;
 mod watch;
 mod upload;
@@ -42,10 +43,11 @@ use crate::{
     dispatch::{budget::Budget, key::HashKey},
     event::{Event, Events},
     pool::Pool,
+    replicas::Desk,
 };
 use protocol::{
     deadline::{Deadline, Phase},
-    http::{HttpConnection, HttpError, Request, Status},
+    http::{Authority, HttpConnection, HttpError, Request, Status},
     id::IdSource,
     limits::HEADER_TIME,
     listener::{Handler, Visit},
@@ -77,6 +79,8 @@ pub struct Http {
     pub hash_key: HashKey,
     /// What the command line says.
     pub flags: HttpFlags,
+    /// Where replicas are asked for, if there are any.
+    pub replicas: Option<Desk>,
 }
 
 /// What becomes of a client's connection.
@@ -99,7 +103,7 @@ impl Handler for Http {
         self.events.step(|| Event::ClientConnected { peer });
         let end = loop {
             let then = match self.next_request(visit, &mut client) {
-                Ok(Some(request)) => Exchange::new(self, visit, &request, &mut client).run(),
+                Ok(Some(request)) => self.answer(visit, &request, &mut client),
                 Ok(None) => Then::Drop,
                 Err(error) => self.unreadable(&mut client, &error),
             };
@@ -141,6 +145,24 @@ impl Http {
             }
         }
         client.read_request(HEADER_TIME)
+    }
+
+    /// Answers a request: itself if it is a call for replicas, else by a server.
+    fn answer(&self, visit: &Visit, request: &Request, client: &mut HttpConnection) -> Then {
+        let called = self.replicas.as_ref().filter(|_| self.serves(request));
+        match called.and_then(|desk| Some((desk, replicas::call(request)?))) {
+            Some((desk, call)) => replicas::answer(self, visit, (desk, call), request, client),
+            None => Exchange::new(self, visit, request, client).run(),
+        }
+    }
+
+    /// Whether the host that is asked is one of those that are served.
+    fn serves(&self, request: &Request) -> bool {
+        let is_own = |host: &Authority| {
+            let same = |own: &Authority| own.host == host.host && own.port.is_none_or(|port| Some(port) == host.port);
+            self.flags.http_host.iter().any(same)
+        };
+        self.flags.http_host.is_empty() || request.host.as_ref().is_some_and(is_own)
     }
 
     /// Answers a request whose head cannot be believed; after it, nobody knows where the next one begins.

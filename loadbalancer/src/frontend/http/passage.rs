@@ -13,6 +13,7 @@ use super::{
     exchange::Exchange,
     fields, sticky,
     trouble::Trouble,
+    upload::next_part,
     watch::{self, Came},
 };
 use crate::event::Event;
@@ -74,11 +75,15 @@ fn gather(runner: &mut Runner, held: &mut Vec<u8>) -> Result<bool, Trouble> {
     if body.left().is_some_and(|left| left > EAGER_ANSWER as u64) {
         return Ok(false);
     }
-    let mut part = [0; 16 * 1024];
     while !body.is_done() {
         body = body.until(Deadline::after(LULL));
-        match body.read_some(&mut part) {
-            Ok(n) => held.extend_from_slice(&part[..n]),
+        let (have, left) = (held.len(), body.left().unwrap_or(u64::MAX));
+        let room = next_part(have).min(usize::try_from(left).unwrap_or(usize::MAX)).max(1);
+        held.resize(have + room, 0);
+        let came = body.read_some(&mut held[have..]);
+        held.truncate(have + came.as_ref().map_or(0, |n| *n));
+        match came {
+            Ok(_) => {}
             Err(HttpError::Wire(WireError::Timeout { .. })) => return Ok(false),
             Err(error) => return Err(Trouble::unanswered(error.sentence())),
         }

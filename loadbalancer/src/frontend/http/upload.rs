@@ -19,6 +19,7 @@ use protocol::{
 };
 use std::{
     mem,
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -28,6 +29,15 @@ pub const AHEAD: usize = 256 * 1024;
 
 /// Size of the blocks in which a large body is sent, in bytes.
 const BLOCK: usize = 64 * 1024;
+
+/// Least and most bytes for which room is made at once, while it is not known how much will come.
+const PARTS: RangeInclusive<usize> = 4 * 1024..=64 * 1024;
+
+/// How much room is made behind so many bytes that have come: as much again. Who sends a byte now and then is held in a page;
+/// on the stack of its thread, which never shrinks, a large block would stay for good.
+pub(super) fn next_part(have: usize) -> usize {
+    have.clamp(*PARTS.start(), *PARTS.end())
+}
 
 /// How long a server that was told that a client waits for `100 Continue` may take to say so. Old ones never do.
 const CONTINUE_TIME: Duration = Duration::from_secs(1);
@@ -123,11 +133,14 @@ impl Upload {
         if self.whole || self.expects {
             return Ok(());
         }
-        let mut part = [0; 16 * 1024];
-        while !self.whole && self.ahead.len() < AHEAD {
-            let n = self.read(client, &mut part)?;
-            self.ahead.extend_from_slice(&part[..n]);
+        let mut ahead = mem::take(&mut self.ahead);
+        while !self.whole && ahead.len() < AHEAD {
+            let have = ahead.len();
+            ahead.resize(have + next_part(have), 0);
+            let n = self.read(client, &mut ahead[have..])?;
+            ahead.truncate(have + n);
         }
+        self.ahead = ahead;
         Ok(())
     }
 

@@ -76,12 +76,7 @@ impl ConsistentHash {
     /// The policy with these options, which have been checked.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        let function: Box<dyn PointFunction> = match (options.ring_hash, options.slots()) {
-            (RingHash::Coursework, Some(slots)) => Box::new(hash::Coursework { slots }),
-            (_, slots) => Box::new(hash::Xxh3 { slots }),
-        };
-        let slots = options.slots().map(|slots| (slots, options.ring_probing));
-        Self::on(Layout { function, points: options.points(), slots }, options.bound())
+        Self::on(layout(options), options.bound())
     }
 
     /// The policy on a ring of any layout, with any point function.
@@ -102,6 +97,17 @@ impl ConsistentHash {
         // A hair less, because 1.2 × 5 / 3 comes out as a hair more than 2.
         (factor * (circumstances.in_hand + 1) as f64 * share - 1e-9).ceil() as u32
     }
+}
+
+/// How the ring of these options is laid out, which have been checked.
+#[must_use]
+pub fn layout(options: &Options) -> Layout {
+    let function: Box<dyn PointFunction> = match (options.ring_hash, options.slots()) {
+        (RingHash::Coursework, Some(slots)) => Box::new(hash::Coursework { slots }),
+        (_, slots) => Box::new(hash::Xxh3 { slots }),
+    };
+    let slots = options.slots().map(|slots| (slots, options.ring_probing));
+    Layout { function, points: options.points(), slots }
 }
 
 impl Policy for ConsistentHash {

@@ -57,6 +57,8 @@ pub enum Skipped {
     WarmingUp,
     /// It has already lost this request, or is working on a copy of it.
     AlreadyTried,
+    /// Of a sharded table: it has missed a change of the shard, and was not filled yet.
+    OutOfStep,
     /// It has another database than the one that may have carried the request out.
     OtherDatabase,
 }
@@ -117,7 +119,12 @@ impl Slot {
 
     /// Whether the request may go to this server at all.
     pub(super) fn serves(&self, wanted: &Wanted) -> bool {
-        wanted.database.is_none() || wanted.database == self.database
+        self.is_among(wanted) && (wanted.database.is_none() || wanted.database == self.database)
+    }
+
+    /// Whether it is one of those that can answer the request.
+    pub(super) fn is_among(&self, wanted: &Wanted) -> bool {
+        wanted.among.as_ref().is_none_or(|among| among.contains(&self.seen.key))
     }
 
     pub(super) fn is_avoided(&self, wanted: &Wanted) -> bool {
@@ -132,6 +139,7 @@ impl Slot {
             (_, Admin::Maintenance) => Some(Skipped::Maintenance),
             (_, Admin::Drain) => Some(Skipped::Drain),
             (State::Doubtful, _) => Some(Skipped::Doubtful),
+            (State::Up, _) if !self.is_among(wanted) => Some(Skipped::OutOfStep),
             (State::Up, _) if !self.serves(wanted) => Some(Skipped::OtherDatabase),
             (State::Up, _) if heed.avoided && self.is_avoided(wanted) => Some(Skipped::AlreadyTried),
             (State::Up, _) if heed.ejected && self.observed.is_ejected(now) => Some(Skipped::Ejected),

@@ -346,3 +346,18 @@ fn no_place_is_lost_or_given_twice_whatever_happens() {
         }
     }
 }
+
+#[test]
+fn a_choice_alone_moves_the_turn_on_and_takes_no_place() {
+    for policy in [Name::Power, Name::RoundRobin, Name::LeastConnections, Name::LeastTime, Name::WeightedRoundRobin] {
+        let mut core = Core::new(Settings::of(policy, 4));
+        let keys: Vec<_> = (0..3).map(|_| core.join(newcomer(ms(100), 1, None, 0)).0).collect();
+        let named: Vec<_> = (0..6).map(|_| core.choose_only(&any()).unwrap().server).collect();
+        assert_eq!(named, [&keys[..], &keys[..]].concat(), "{policy}");
+        assert!(core.standings().all(|(_, standing)| (standing.active, standing.most_active) == (0, 0)), "{policy}");
+        let mut taken = [(); 3].map(|()| server(core.take(&any())));
+        taken.sort_unstable();
+        assert_eq!(taken[..], keys, "{policy}");
+        assert!(core.choose_only(&any()).is_none(), "{policy}: nobody has room");
+    }
+}
