@@ -212,8 +212,11 @@ fn value(field: &Field) -> Value {
             json!([{ "server": "1", "score": 0.1, "processing_time": 0.1, "active": 0, "capacity": 1,
             "weight": null, "last_chosen": 7 }])
         }
+        ("Vec<String>", "shards") => json!(["sh1", "sh2"]),
+        ("Vec<String>", _) => json!(["1", "2"]),
         ("Vec<SkippedServer>", _) => json!([{ "server": "2", "why": "busy" }]),
-        ("String", "server") => json!("1"),
+        ("String", "server" | "from") => json!("1"),
+        ("String", "shard") => json!("sh1"),
         ("String", "client") => json!("2"),
         ("String", "text") => json!("file colors.csv"),
         ("String", "policy") => json!("power"),

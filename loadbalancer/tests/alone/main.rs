@@ -7,6 +7,7 @@ mod kit;
 
 use crossbeam_channel::unbounded;
 use kit::{Ask, Lab, Plan, echo, eventually};
+use protocol::listener::RESTING;
 use std::{
     collections::BTreeMap,
     fs,
@@ -73,18 +74,19 @@ fn no_thread_survives_the_drop() {
     eventually("no thread is left", || threads().is_empty());
 }
 
-/// After a storm of clients only a few threads stay.
+/// After a storm of clients only those threads stay that rest for the next one.
 #[test]
 fn few_threads_stay_after_a_storm() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let lab = Lab::new(&[]);
-    let _server = lab.planned(Plan { capacity: 100, ..Plan::new("1") }, echo());
+    let storm = 3 * RESTING;
+    let _server = lab.planned(Plan { capacity: storm as u32, ..Plan::new("1") }, echo());
     thread::scope(|scope| {
-        for _ in 0..100 {
+        for _ in 0..storm {
             scope.spawn(|| lab.client().assert_usable());
         }
     });
-    eventually("a few are left", || threads().get("client").is_some_and(|left| *left <= 10));
+    eventually("a few are left", || threads().get("client").is_some_and(|left| *left <= RESTING + 1));
 }
 
 /// Two hundred requests that wait cost next to nothing.

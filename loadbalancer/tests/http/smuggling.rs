@@ -67,6 +67,39 @@ const REFUSED: &[(&str, &str)] = &[
     ("a chunk without its end", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi0\r\n\r\n"),
     ("a chunk with another end", "Transfer-Encoding: chunked\r\n\r\n2\r\nhixx0\r\n\r\n"),
     ("bare LF in a trailer", "Transfer-Encoding: chunked\r\n\r\n0\r\nX: 1\n\r\n"),
+    ("no coding", "Transfer-Encoding:\r\n\r\n0\r\n\r\n"),
+    ("chunked behind a comma", "Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked before a comma", "Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n"),
+    ("chunked twice in a list", "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked with a parameter", "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n"),
+    ("chunked behind a no-break space", "Transfer-Encoding: \u{a0}chunked\r\n\r\n0\r\n\r\n"),
+    ("chunked, with letters that only look like it", "Transfer-Encoding: chun\u{212a}ed\r\n\r\n0\r\n\r\n"),
+    ("chunked before bare LF", "Transfer-Encoding: chunked\nX: 1\r\n\r\n0\r\n\r\n"),
+    ("a coding in a name with a NUL", "Transfer-Encoding\0: chunked\r\n\r\n0\r\n\r\n"),
+    ("a coding in a name with a colon before", ":Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("a coding behind a bare CR", "X: 1\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("a coding folded away", "X: 1\r\n\tTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("a length with a comma", "Content-Length: 0,\r\n\r\n"),
+    ("a length below zero", "Content-Length: -1\r\n\r\n"),
+    ("a length in parts of a thousand", "Content-Length: 1_0\r\n\r\n"),
+    ("a length in full-width digits", "Content-Length: \u{ff10}\r\n\r\n"),
+    ("a length with a fraction", "Content-Length: 0.0\r\n\r\n"),
+    ("bare LF behind the first line's fields", "\nContent-Length: 36\r\n\r\n"),
+    ("a chunk size below zero", "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n"),
+    ("a chunk size with an underscore", "Transfer-Encoding: chunked\r\n\r\n0_0\r\n\r\n"),
+    ("a chunk size behind a space", "Transfer-Encoding: chunked\r\n\r\n 0\r\n\r\n"),
+    ("a chunk size behind a tab", "Transfer-Encoding: chunked\r\n\r\n\t0\r\n\r\n"),
+    ("no chunk size", "Transfer-Encoding: chunked\r\n\r\n\r\n\r\n"),
+    ("an extension without a chunk size", "Transfer-Encoding: chunked\r\n\r\n;x\r\n\r\n"),
+    ("a chunk size with a NUL", "Transfer-Encoding: chunked\r\n\r\n0\0\r\n\r\n"),
+    ("bare CR in an extension", "Transfer-Encoding: chunked\r\n\r\n0;x\ry\r\n\r\n"),
+    ("NUL in an extension", "Transfer-Encoding: chunked\r\n\r\n0;x\0\r\n\r\n"),
+    ("bare CR behind a chunk", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r0\r\n\r\n"),
+    ("bare LF behind a chunk", "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\n0\r\n\r\n"),
+    ("a folded trailer", "Transfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n Y: 2\r\n\r\n"),
+    ("a space before the colon in a trailer", "Transfer-Encoding: chunked\r\n\r\n0\r\nX : 1\r\n\r\n"),
+    ("NUL in a trailer", "Transfer-Encoding: chunked\r\n\r\n0\r\nX: \0\r\n\r\n"),
+    ("two expectations", "Content-Length: 1\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n"),
     ("an unknown expectation", "Content-Length: 1\r\nExpect: magic\r\n\r\n"),
 ];
 
@@ -108,6 +141,17 @@ fn request_lines_that_can_be_read_in_two_ways_never_reach_an_origin() {
         "GET http://a@a/ HTTP/1.1",
         "GET ftp://a/ HTTP/1.1",
         "\r\n\r\nGET / HTTP/1.1",
+        "GET http://a:81/ HTTP/1.1",
+        "GET http:///path HTTP/1.1",
+        "GET //a@b:c HTTP/1.1 HTTP/1.1",
+        "GET / HTTP/1.1\nX: 1",
+        "GET\0/ HTTP/1.1",
+        "GET / HTTP/1.1\r\n X: folded",
+        "GET / HTTP/01.1",
+        "GET / HTTP/1.10",
+        "GET / HTTP/0.9",
+        "GET / HTTP/1,1",
+        "GET \\\\a\\b HTTP/1.1",
     ] {
         let heard = say(&front, format!("{line}\r\nHost: a\r\n\r\n{HIDDEN}").as_bytes());
         let told = statuses(&heard);
@@ -162,6 +206,53 @@ fn an_early_answer_to_an_unread_body_does_not_make_the_body_a_request() {
     }
     assert_eq!(origin.connections(), 3, "a connection with an unread body was used again");
     drop(end);
+}
+
+#[test]
+fn what_follows_a_request_that_was_answered_early_is_not_mixed_up_with_its_body() {
+    // The answer comes before the body; the body does, too, and then the next request on the same connection.
+    let origin = Origin::start("1", |talk| {
+        let early = talk.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        talk.body();
+        early
+    });
+    let front = Front::before(&origin, &[]);
+    for round in 1..=3 {
+        let length = HIDDEN.len();
+        let heard = say(
+            &front,
+            format!(
+                "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{HIDDEN}\
+                 GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        assert_eq!(statuses(&heard), ["403", "403"], "{heard:?}");
+        let seen = origin.heard();
+        assert_eq!(seen.len(), 2 * round, "{seen:?}");
+        assert!(seen.iter().all(|one| !one.line().contains("hidden")), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_trailer_says_nothing_about_framing_or_host() {
+    let origin = Origin::start("1", hello);
+    let front = Front::before(&origin, &[]);
+    let trailer = "Content-Length: 36\r\nTransfer-Encoding: chunked\r\nHost: b\r\nX-Sum: 1\r\n";
+    let heard = say(
+        &front,
+        format!(
+            "POST /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\n{trailer}\r\n{HIDDEN}"
+        )
+        .as_bytes(),
+    );
+    assert_eq!(statuses(&heard), ["200"], "{heard:?}");
+    let seen = origin.heard();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0].all("host"), ["a"], "{}", seen[0].head);
+    let told = format!("{}{}", seen[0].head, seen[0].trailer).to_ascii_lowercase();
+    assert!(!told.contains("36") && !told.contains("host: b") && seen[0].body == b"hi", "{told}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn what_the_request_itself_is_at_fault_for() {
         (501, "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n".to_owned()),
         (501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned()),
         (505, "GET / HTTP/3.0\r\nHost: a\r\n\r\n".to_owned()),
+        (508, format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "Via: 1.1 x, 1.1 loadbalancer\r\n".repeat(8))),
     ];
     for (code, text) in table {
         let said = ask(&front, &text);
@@ -38,6 +39,8 @@ fn what_the_request_itself_is_at_fault_for() {
     assert_eq!(ask(&front, "GET / HTTP/1.1\r\nHost: A:8080\r\n\r\n").code(), 200);
     let said = ask(&front, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789");
     assert_eq!(said.code(), 200);
+    let passed = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "Via: 1.1 loadbalancer, 1.0 other\r\n".repeat(7));
+    assert_eq!(ask(&front, &passed).code(), 200, "seven of us in a row are no circle");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use loadbalancer::event::Event;
 use protocol::{
     frame::{Kind, Prefix},
     id::RequestId,
-    limits::{MAX_FILE_NAME, MAX_ID, MAX_SQL},
+    limits::{HEADER_TIME, MAX_FILE_NAME, MAX_ID, MAX_SQL},
     message::{ErrorCode, Failure, QueryRequest},
     wire::{push_frame, to_header},
 };
@@ -131,12 +131,14 @@ fn headers_that_cannot_be_read() {
 #[test]
 fn someone_who_speaks_something_else() {
     let lab = Lab::new(&[]);
-    for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"help\r\n", b"\r\n", b"\0", b"LABX"] {
-        let begin = Instant::now();
+    let begin = Instant::now();
+    let all = [&b"GET / HTTP/1.1\r\n\r\n"[..], b"help\r\n", b"\r\n", b"\0", b"LABX"];
+    for words in all {
         let failure = told(&lab, words);
         assert_eq!(failure.code, ErrorCode::BadRequest, "{}", failure.message);
-        assert!(begin.elapsed() < Duration::from_secs(4), "{}: {:?}", words.escape_ascii(), begin.elapsed());
     }
+    // In all: one of them may have met a busy machine.
+    assert!(begin.elapsed() < HEADER_TIME * all.len() as u32, "{:?}", begin.elapsed());
 }
 
 /// Random bytes, alone and behind a good prefix: a farewell or an answer, never a hang and never a panic.

@@ -72,6 +72,7 @@ impl Front {
             budget: Budget::default(),
             hash_key: HashKey::default(),
             flags,
+            replicas: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let options = CrewOptions { name: "http", max_connections: 6_000 };
