@@ -32,8 +32,8 @@ Without a request on the command line, requests are typed at a prompt; from a pi
 Status: 0 all done; 1 a request was refused or failed for certain; 2 wrong usage; 3 the outcome of a request \
 is unknown; of several requests the worst. The prompt, which has shown each error, ends with 0.
 
-`client load …` is another program: it generates load and measures it, see `client load --help`. (A client whose \
-id is to be \"load\" is started with `client -- load`.)
+`client load …`, `client resolve …` and `client students …` are other programs: the first generates load and measures it, the \
+second asks for the addresses of names, the third asks a table in shards; see their `--help`. (A client whose id is to be \"load\" is started with `client -- load`.)
 
 Examples:
   client 1

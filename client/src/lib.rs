@@ -13,9 +13,10 @@
 //! its answer is read frame by frame ([`answer`]) and shown as it comes ([`render`]) or kept ([`received`]). The
 //! client believes nothing that it is told: not a file's name, not its size or digest, not the order of frames.
 //!
-//! `client load …` is another program over the same parts: many clients at once, which measure ([`load`]).
+//! `client load …` is another program over the same parts: many clients at once, which measure ([`load`]);
+//! `client resolve …` asks for the addresses of names ([`resolve`]); and `client students …` asks a table in shards ([`students`]).
 //!
-//! # Threads (those of `client load` stand in [`load`])
+//! # Threads (those of the other programs stand in their modules)
 //!
 //! | name | does | blocks on | locks | ends |
 //! |---|---|---|---|---|
@@ -40,6 +41,8 @@ pub mod lines;
 pub mod prompt;
 pub mod config;
 pub mod load;
+pub mod resolve;
+pub mod students;
 
 use config::{Args, Config};
 use exchange::Exchange;
@@ -62,9 +65,16 @@ const WRONG_USAGE: u8 = 2;
 /// Runs the program with these arguments (the first is its name), and says with which status it ends.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|word| word == load::COMMAND) {
+    let first = args.get(1).and_then(|word| word.to_str());
+    let command: Option<fn(Vec<OsString>) -> ExitCode> = match first {
+        Some(load::COMMAND) => Some(load::main),
+        Some(resolve::COMMAND) => Some(resolve::main),
+        Some(students::COMMAND) => Some(students::main),
+        _ => None,
+    };
+    if let Some(command) = command {
         args.remove(1);
-        return load::main(args);
+        return command(args);
     }
     run_parsed(args, |args: Args| {
         if let Err(misuse) = args.check() {

@@ -48,6 +48,8 @@
 //! Sources: Gil Tene, *How NOT to Measure Latency* (2015), and his wrk2; B. Schroeder, A. Wierman, M. Harchol-Balter,
 //! *Open Versus Closed: A Cautionary Tale*, NSDI 2006.
 //!
+//! With `--udp` they ask in datagrams, and have other flags: [`udp`].
+//!
 //! # Threads
 //!
 //! | name | does | blocks on | locks | ends |
@@ -69,6 +71,7 @@ pub mod settle;
 pub mod worker;
 mod run;
 pub mod report;
+pub mod udp;
 
 pub use run::run;
 
@@ -82,7 +85,10 @@ use timeline::Timeline;
 pub const COMMAND: &str = "load";
 
 /// Runs `client load` with these arguments (the first is the program's name), and says with which status it ends.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    if udp::is_wanted(&args) {
+        return udp::main(args);
+    }
     run_parsed(args, |args: Args| {
         let places = match Places::here() {
             Ok(places) => places,

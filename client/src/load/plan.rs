@@ -39,6 +39,8 @@ from sending is told beside it. The clients' number bounds how many requests can
 --balancer may also name a server's own address: it speaks the same frames, so the path without the load balancer \
 can be measured.
 
+In datagrams: client load --udp [HOST[:PORT]], which has flags of its own; see client load --udp --help.
+
 Status: 0 all answered; 1 errors or wrong answers; 2 wrong usage; 3 requests whose outcome is unknown.
 
 Examples:
