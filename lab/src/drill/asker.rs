@@ -51,6 +51,8 @@ pub struct Mix {
     pub reads: u32,
     /// Statements that write.
     pub writes: u32,
+    /// Whether half of these shall return what they wrote: not every engine can.
+    pub returning: bool,
 }
 
 impl Mix {
@@ -59,7 +61,7 @@ impl Mix {
         match stock {
             [_, ..] if drawn < self.files => Question::File(stock[dice.usize(..stock.len())].clone()),
             _ if drawn < self.files + self.reads => Question::Read(token),
-            _ => Question::Write { token, returning: dice.bool() },
+            _ => Question::Write { token, returning: self.returning && dice.bool() },
         }
     }
 }

@@ -3,19 +3,16 @@
 
 use super::ground::Ground;
 use crate::process::{LOOK_EVERY, List, settled, shown};
-use protocol::{deadline::Deadline, handshake::Control, limits::CONTROL_TIME};
+use protocol::{deadline::Deadline, handshake::Control, limits::CONTROL_TIME, listener::RESTING};
 use serde::{Deserialize, Serialize};
 use std::{thread, time::Duration};
 
-/// How long it may take until all is as it was.
-const CALM_TIME: Duration = Duration::from_secs(10);
+/// How long it may take until all is as it was, on a machine that may be busy with something else.
+const CALM_TIME: Duration = Duration::from_secs(30);
 
 /// Descriptors that a request may leave open for the next one, in the load balancer one for each of up to four servers,
 /// in a server a connection and a database of three files.
 const DESCRIPTORS_KEPT: usize = 4;
-
-/// Threads that a listener keeps at rest for the next connection.
-const THREADS_KEPT: usize = 8;
 
 /// What the processes hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +63,7 @@ impl Gauges {
     pub fn is_back(&self, before: &Self, room: usize) -> bool {
         let within = |now: &Process, before: &Process| {
             let descriptors = before.descriptors + room * DESCRIPTORS_KEPT;
-            now.threads <= before.threads + room + THREADS_KEPT && now.descriptors <= descriptors
+            now.threads <= before.threads + room + RESTING && now.descriptors <= descriptors
         };
         // A server that joined meanwhile is held against one that was there.
         let one_of_them = before.processes.last();

@@ -10,10 +10,11 @@ use super::{
     scene::{Between, Scene},
     stock::prepare,
 };
-use crate::process::{Child, List, READY_TIME, ServerPlan, Site, argument, free_port};
+use crate::process::{Child, List, READY_TIME, ServerPlan, Site, argument, free_port, is_up};
 use anyhow::Context;
 use protocol::{
     deadline::Deadline,
+    message::ServerStatus,
     registry::{Entry, Registry},
 };
 use std::{
@@ -73,8 +74,33 @@ impl Ground {
         let admin = administration(&site)?;
         let balancer = start_balancer(&site, address, between, &admin, &flags)?;
         let ground = Self { servers, balancer, address, stock, admin, site, between, flags };
-        ground.list()?.wait_for(ground.servers.len())?;
+        ground.wait_for_all()?;
         Ok(ground)
+    }
+
+    /// Waits until the load balancer knows this server as it is now, and can choose it. One that has just been started
+    /// again stands in the registry, which the load balancer reads four times a second: until then it knows nobody of that
+    /// id, or the process before.
+    ///
+    /// # Errors
+    /// If that does not come about in time; the error shows the list.
+    pub fn wait_for(&self, server: usize) -> anyhow::Result<()> {
+        self.wait_until(|list| is_known(list, &self.servers[server]))
+    }
+
+    /// The same of all servers, and that it knows no others.
+    ///
+    /// # Errors
+    /// If that does not come about in time; the error shows the list.
+    pub fn wait_for_all(&self) -> anyhow::Result<()> {
+        let all_known = |list: &[ServerStatus]| self.servers.iter().all(|server| is_known(list, server));
+        self.wait_until(|list| list.len() == self.servers.len() && all_known(list))
+    }
+
+    fn wait_until(&self, so: impl Fn(&[ServerStatus]) -> bool) -> anyhow::Result<()> {
+        let addresses = self.servers.iter().map(|server| format!("{} at {}", server.plan.id, server.entry.address));
+        let wanted = || format!("Wanted are servers {}.", addresses.collect::<Vec<_>>().join(", "));
+        self.list()?.wait_until(so).with_context(wanted)
     }
 
     /// Asks the load balancer for its list of servers.
@@ -128,6 +154,11 @@ impl Ground {
     pub fn folder(&self) -> &Path {
         self.site.folder.path()
     }
+}
+
+/// Whether the load balancer can choose this server, and this process of it.
+fn is_known(list: &[ServerStatus], server: &Standing) -> bool {
+    list.iter().any(|known| known.id == server.entry.id && known.address == server.entry.address && is_up(known))
 }
 
 /// The registry in which servers stand, where there are lines with the addresses of these.

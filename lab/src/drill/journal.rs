@@ -91,7 +91,7 @@ impl Journal {
     /// Of each blow to a server that was noticed: how long that took, in milliseconds.
     #[must_use]
     pub fn detections_ms(&self, blows: &[Blow]) -> Vec<u64> {
-        let noticed = hits(blows).filter_map(|hit| Some(self.noticed(&hit)? - hit.blow.from_us));
+        let noticed = hits(blows).filter_map(|hit| Some(self.noticed(&hit)?.saturating_sub(hit.blow.from_us)));
         noticed.map(|us| us / 1000).collect()
     }
 
@@ -134,7 +134,7 @@ impl Journal {
                     "server-chosen" => drop(new.insert(line.request.as_deref())),
                     "answer-begun" if new.contains(&line.request.as_deref()) => {
                         let away = hit.blow.until_us.saturating_sub(hit.blow.from_us);
-                        return Some(((line.at_us - hit.blow.until_us) / 1000, away / 1000));
+                        return Some((line.at_us.saturating_sub(hit.blow.until_us) / 1000, away / 1000));
                     }
                     _ => {}
                 }
@@ -152,23 +152,30 @@ impl Journal {
         ended.find(|line| during_us.contains(&line.at_us)).map(|line| line.at_us)
     }
 
-    /// How many requests were given to servers that a person had drained, before these were ready again.
+    /// How many requests were given to servers that a person had drained, before these were ready again; and how many of
+    /// them when the server had been seen empty already. A choice is told before its request is sent, so that one of the
+    /// latter was surely made too late; one of the others may only have been told late, by a thread that had lost its turn.
     #[must_use]
-    pub fn given_while_drained(&self) -> usize {
-        let mut since: HashMap<&str, u64> = HashMap::new();
-        let mut given = 0;
+    pub fn given_while_drained(&self, blows: &[Blow]) -> (usize, usize) {
+        let mut since: HashMap<&str, (u64, u64)> = HashMap::new();
+        let (mut given, mut given_after_empty) = (0, 0);
         for line in &self.lines {
             let Some(server) = line.server.as_deref() else { continue };
             match (line.event.as_str(), line.admin.as_deref()) {
-                ("server-administered", Some("drain")) => drop(since.insert(server, line.at_us)),
+                ("server-administered", Some("drain")) => {
+                    let told_us = line.at_us + TELLING_US;
+                    since.insert(server, (told_us, empty_us(blows, server, line.at_us).unwrap_or(u64::MAX)));
+                }
                 ("server-administered" | "server-left", _) => drop(since.remove(server)),
                 ("server-chosen", _) => {
-                    given += usize::from(since.get(server).is_some_and(|since| line.at_us > since + TELLING_US));
+                    let (told_us, empty_us) = since.get(server).copied().unwrap_or((u64::MAX, u64::MAX));
+                    given += usize::from(line.at_us > told_us.min(empty_us));
+                    given_after_empty += usize::from(line.at_us > empty_us);
                 }
                 _ => {}
             }
         }
-        given
+        (given, given_after_empty)
     }
 
     /// How many requests were taken, and how many of them have neither been answered nor failed.
@@ -210,6 +217,14 @@ impl Journal {
         let noticed = during.find(|line| of_server(line) && NOTICES.contains(&line.event.as_str()))?.at_us;
         Some(noticed)
     }
+}
+
+/// When the server that was drained at this moment had been seen empty.
+fn empty_us(blows: &[Blow], server: &str, drained_us: u64) -> Option<u64> {
+    let this = |blow: &&Blow| blow.servers.iter().any(|hit| hit == server);
+    let mut of_server = blows.iter().filter(this);
+    let blow = of_server.find(|blow| (blow.from_us..=blow.until_us).contains(&drained_us))?;
+    Some(blow.from_us + (blow.empty_ms? + 1) * 1000)
 }
 
 /// A server that was hit by a blow.
@@ -300,9 +315,22 @@ mod tests {
         let decide = |journal: &mut Journal, at: usize, what: &str| journal.lines[at].admin = Some(what.to_owned());
         decide(&mut drained, 0, "drain");
         decide(&mut drained, 3, "ready");
-        assert_eq!(drained.given_while_drained(), 0, "told late");
+        let mut blow = blow("A", 5, 95);
+        blow.empty_ms = Some(79);
+        assert_eq!(drained.given_while_drained(std::slice::from_ref(&blow)), (0, 0), "told late");
         drained.lines[1].at_us = 80_000;
-        assert_eq!(drained.given_while_drained(), 1);
+        assert_eq!(drained.given_while_drained(std::slice::from_ref(&blow)), (1, 0), "told very late, or given late");
+        blow.empty_ms = Some(70);
+        assert_eq!(drained.given_while_drained(&[blow]), (1, 1), "given when it had been seen empty");
+    }
+
+    /// Two threads tell in another order than they did, and the lines on either side of a blow are exchanged.
+    #[test]
+    fn lines_out_of_order_take_no_time_rather_than_less() {
+        let noticed = journal("10 server-up B\n 101 server-up B\n 99 server-down A");
+        assert_eq!(noticed.detections_ms(&[blow("A", 100, 300)]), [0]);
+        let back = journal("10 server-up B\n 101 server-chosen A r\n 99 answer-begun A r");
+        assert_eq!(back.recoveries_ms(&[blow("A", 50, 100)]), [(0, 50)]);
     }
 
     #[test]

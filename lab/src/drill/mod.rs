@@ -19,6 +19,9 @@
 //! | `strike`    | does harm, and undoes it                 | a pause                    | the last asker      |
 //! | `line`, `line-service`, `line-control` | pass bytes on | a socket, the line's lock  | the line's end      |
 //!
+//! All of this is about the lab's own frontend; the drills at the others are in [`fronts`], that of the sharded table in [`shards`], and
+//! that of a database which itself falls in [`database`].
+//!
 //! Sources: Jepsen (K. Kingsbury), whose nemesis this harm is; the outcome "info" there is "unknown" here.
 
 mod programme;
@@ -35,6 +38,9 @@ mod journal;
 mod written;
 mod verdict;
 mod report;
+pub mod fronts;
+pub mod shards;
+pub mod database;
 
 pub use asker::{Load, Mix};
 pub use gauges::{Gauges, Process};
@@ -73,6 +79,9 @@ pub struct Drills {
     /// Requests of each client [default: the drill's own]
     #[arg(long, value_name = "N")]
     pub requests: Option<u64>,
+    /// What keeps the rows in the drill `database`
+    #[arg(long, value_enum, value_name = "ENGINE", default_value = "sqlite")]
+    pub engine: database::Engine,
     /// Print the report as JSON, one line for each drill
     #[arg(long)]
     pub json: bool,
@@ -87,7 +96,7 @@ pub struct Drills {
 /// If a drill could not be played.
 pub fn run(drills: &Drills) -> anyhow::Result<ExitCode> {
     if drills.list {
-        let _nobody_reads = DRILLS.iter().all(|drill| show!("{:16} {}", drill.name, drill.about));
+        let _nobody_reads = all().all(|drill| show!("{:16} {}", drill.name(), drill.about()));
         return Ok(ExitCode::SUCCESS);
     }
     let Some(wanted) = wanted(&drills.names) else { return Ok(ExitCode::from(2)) };
@@ -96,20 +105,11 @@ pub fn run(drills: &Drills) -> anyhow::Result<ExitCode> {
     let seed = drills.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
     let mut good = true;
     for drill in wanted {
-        let folder = drills.apart.clone().unwrap_or_else(|| run.path().join(drill.name));
+        let folder = drills.apart.clone().unwrap_or_else(|| run.path().join(drill.name()));
         let apart = drills.apart.is_some();
         let setting = Setting { binary: Binary::own()?, folder, seed, stop: stop.clone(), apart };
-        let mut scene = (drill.scene)();
-        scene.load.clients = drills.clients.unwrap_or(scene.load.clients);
-        scene.load.requests = drills.requests.unwrap_or(scene.load.requests);
-        let played = play(drill.name, &setting, &scene);
-        let report = played.with_context(|| format!("The drill {} could not be played", drill.name))?;
-        good &= report.good;
-        if drills.json {
-            show!("{}", serde_json::to_string(&report)?);
-        } else {
-            report.tell();
-        }
+        let played = drill.play(&setting, drills);
+        good &= played.with_context(|| format!("The drill {} could not be played", drill.name()))?;
         if stop.is_set() {
             break;
         }
@@ -120,14 +120,111 @@ pub fn run(drills: &Drills) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A drill at any frontend.
+#[derive(Clone, Copy)]
+enum Any {
+    /// At the lab's own.
+    Lab(&'static Drill),
+    /// At another one.
+    Front(&'static fronts::Drill),
+    /// Of the sharded table.
+    Shards,
+    /// Of the shared database.
+    Database,
+}
+
+/// All drills, in the order in which they are played.
+fn all() -> impl Iterator<Item = Any> {
+    DRILLS.iter().map(Any::Lab).chain(fronts::DRILLS.iter().map(Any::Front)).chain([Any::Shards, Any::Database])
+}
+
+impl Any {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lab(drill) => drill.name,
+            Self::Front(drill) => drill.name,
+            Self::Shards => shards::NAME,
+            Self::Database => database::NAME,
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Lab(drill) => drill.about,
+            Self::Front(drill) => drill.about,
+            Self::Shards => shards::ABOUT,
+            Self::Database => database::ABOUT,
+        }
+    }
+
+    /// Plays it with what the command line wants to have otherwise, and tells what was seen; says whether all was good.
+    fn play(self, setting: &Setting, drills: &Drills) -> anyhow::Result<bool> {
+        let said = |json: serde_json::Result<String>| {
+            json.map(|json| {
+                let _nobody_reads = show!("{json}");
+            })
+        };
+        match self {
+            Self::Lab(drill) => {
+                let mut scene = (drill.scene)();
+                scene.load.clients = drills.clients.unwrap_or(scene.load.clients);
+                scene.load.requests = drills.requests.unwrap_or(scene.load.requests);
+                let report = play(drill.name, setting, &scene)?;
+                if drills.json {
+                    said(serde_json::to_string(&report))?
+                } else {
+                    report.tell()
+                }
+                Ok(report.good)
+            }
+            Self::Front(drill) => {
+                let mut scene = (drill.scene)();
+                scene.clients = drills.clients.unwrap_or(scene.clients);
+                scene.requests = drills.requests.unwrap_or(scene.requests);
+                let report = fronts::play(drill.name, setting, &scene)?;
+                if drills.json {
+                    said(serde_json::to_string(&report))?
+                } else {
+                    report.tell()
+                }
+                Ok(report.good)
+            }
+            Self::Shards => {
+                let mut scene = shards::Scene::default();
+                scene.clients = drills.clients.unwrap_or(scene.clients);
+                scene.changes = drills.requests.unwrap_or(scene.changes);
+                let report = shards::play(setting, &scene)?;
+                if drills.json {
+                    said(serde_json::to_string(&report))?
+                } else {
+                    report.tell()
+                }
+                Ok(report.good)
+            }
+            Self::Database => {
+                let mut scene = database::Scene { engine: drills.engine, ..database::Scene::default() };
+                scene.clients = drills.clients.unwrap_or(scene.clients);
+                scene.requests = drills.requests.unwrap_or(scene.requests);
+                let report = database::play(setting, &scene)?;
+                if drills.json {
+                    said(serde_json::to_string(&report))?
+                } else {
+                    report.tell()
+                }
+                Ok(report.good)
+            }
+        }
+    }
+}
+
 /// The drills of these names; tells what is wrong if there is no such.
-fn wanted(names: &[String]) -> Option<Vec<&'static Drill>> {
+fn wanted(names: &[String]) -> Option<Vec<Any>> {
     if names.iter().any(|name| name == "all") {
-        return Some(DRILLS.iter().collect());
+        return Some(all().collect());
     }
     let mut found = Vec::new();
     for name in names {
-        let Some(drill) = find(name) else {
+        let Some(drill) = all().find(|drill| drill.name() == name) else {
             warn!("There is no drill {name}. `lab drill --list` shows those that there are.");
             return None;
         };

@@ -2,7 +2,7 @@
 //! is looked at again.
 
 use super::{
-    asker::{Load, Mix, ask_all},
+    asker::{Load, ask_all},
     gauges::{Gauges, memory_kib},
     ground::Ground,
     harm::{
@@ -89,7 +89,7 @@ fn play_here(name: &str, setting: &Setting, scene: &Scene, site: Site, note: Opt
 
     let (mut tally, blows) = storm(&mut ground, setting, scene)?;
     let asked = tally.asked;
-    ground.list()?.wait_for(ground.servers.len()).context("Not all servers came back")?;
+    ground.wait_for_all().context("Not all servers came back")?;
     let most_memory_kib = memory_kib(ground.balancer.pid(), "VmHWM:").unwrap_or_default();
     let room = room(scene, ground.servers.len());
     let after = Gauges::when_back(&ground, &before, room)?;
@@ -108,12 +108,11 @@ fn play_here(name: &str, setting: &Setting, scene: &Scene, site: Site, note: Opt
 /// A few requests of every client and sort while nothing happens; half as many as in the drill where the times of both are
 /// compared.
 fn calm(ground: &Ground, setting: &Setting, scene: &Scene) -> anyhow::Result<Tally> {
-    let Mix { files, reads, writes } = scene.load.mix;
     let compared = scene.more.iter().any(|must| matches!(must, Must::KeepP99OrMs(_)));
     let requests = if compared { (scene.load.requests / 2).max(WARM_UP) } else { WARM_UP };
     // Where there are more clients than places, not even the calm has room for all.
     let clients = if scene.harm.deed == Deed::Crowd { scene.servers } else { scene.load.clients };
-    let load = Load { clients, requests, mix: Mix { files, reads, writes }, ..scene.load.clone() };
+    let load = Load { clients, requests, ..scene.load.clone() };
     Ok(ask_all(ground.address, &load, &ground.stock, setting.seed ^ 0x00ca_1137, &setting.stop)?)
 }
 

@@ -82,7 +82,7 @@ fn usual(harm: Harm) -> Scene {
         load: Load {
             clients: 16,
             requests: 150,
-            mix: Mix { files: 2, reads: 4, writes: 4 },
+            mix: Mix { files: 2, reads: 4, writes: 4, returning: true },
             timeout: Duration::from_secs(20),
         },
         harm,
@@ -133,7 +133,7 @@ fn late() -> Scene {
 }
 
 /// Ejected for a second instead of five, so that the short absences of a drill are seen one by one.
-const SOON_BACK: [&str; 2] = ["--eject", "errors 5 for 1s longest 2s"];
+const SOON_BACK: [&str; 2] = ["--eject", "errors 5 for 500ms longest 1s"];
 
 fn refuse() -> Scene {
     with(&SOON_BACK, lined(usual(Harm::lasting(Deed::Refuse, 500..=3_000, 300..=800))))
@@ -220,7 +220,8 @@ fn crowd() -> Scene {
 
 fn downloads() -> Scene {
     let scene = usual(Harm::every(Deed::Kill, 850..=850));
-    let load = Load { clients: 4, requests: 40, mix: Mix { files: 1, reads: 0, writes: 0 }, ..scene.load };
+    let mix = Mix { files: 1, reads: 0, writes: 0, returning: false };
+    let load = Load { clients: 4, requests: 40, mix, ..scene.load };
     Scene { processing_time: 0.1, capacity: 1, file_size: 4_000_000, load, ..scene }
 }
 
@@ -233,6 +234,7 @@ fn copies_differ() -> Scene {
 
 fn inserts() -> Scene {
     let scene = usual(Harm::every(Deed::Kill, 350..=350));
-    let load = Load { clients: 16, requests: 100, mix: Mix { files: 0, reads: 0, writes: 1 }, ..scene.load };
+    let mix = Mix { files: 0, reads: 0, writes: 1, returning: true };
+    let load = Load { clients: 16, requests: 100, mix, ..scene.load };
     Scene { processing_time: 0.02, capacity: 1, load, ..scene }
 }

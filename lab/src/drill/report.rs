@@ -67,13 +67,23 @@ pub struct Check {
     pub found: String,
     /// Whether it was true.
     pub good: bool,
+    /// Whether it happened, if too late: beside other work on the same machine that says nothing about us.
+    #[serde(default)]
+    pub only_late: bool,
 }
 
 impl Check {
     /// This had to be true; that was found.
     #[must_use]
     pub fn new(what: impl Into<String>, found: impl Into<String>, good: bool) -> Self {
-        Self { what: what.into(), found: found.into(), good }
+        Self { what: what.into(), found: found.into(), good, only_late: false }
+    }
+
+    /// This had to happen, and soon.
+    #[must_use]
+    pub fn soon(what: impl Into<String>, found: impl Into<String>, happened: bool, in_time: bool) -> Self {
+        let good = happened && in_time;
+        Self { only_late: happened && !in_time, ..Self::new(what, found, good) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A process of the laboratory.
 
+use super::READY_TIME;
 use anyhow::{Context, bail};
 use protocol::deadline::Deadline;
 use std::{
@@ -12,6 +13,8 @@ use std::{
 
 /// How often a child that should end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often its log is looked at by whoever waits for a line: how soon it was said may be what is measured.
+const LOG_EVERY: Duration = Duration::from_millis(1);
 /// Lines of a log that are shown when its program did not start.
 const SHOWN_LINES: usize = 12;
 
@@ -108,6 +111,27 @@ impl Child {
         let Some(status) = self.process.try_wait()? else { return Ok(()) };
         let log = self.log.as_deref().map(last_lines).unwrap_or_default();
         bail!("{} ended unasked ({status}). Its last words:\n{log}", self.name)
+    }
+
+    /// Waits until a line of the log begins so. Returns what follows in the first of them.
+    ///
+    /// # Errors
+    /// If the child ends before, or does not say it in time.
+    pub fn wait_for_line(&mut self, begin: &str) -> anyhow::Result<String> {
+        let deadline = Deadline::after(READY_TIME);
+        loop {
+            let said = self.log.as_ref().map(|log| fs::read_to_string(log).unwrap_or_default()).unwrap_or_default();
+            // The last line may still be being written.
+            let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(rest) = whole.lines().find_map(|line| line.strip_prefix(begin)) {
+                return Ok(rest.to_owned());
+            }
+            self.must_live()?;
+            if deadline.has_passed() {
+                bail!("{} did not say: {begin}", self.name);
+            }
+            thread::park_timeout(LOG_EVERY);
+        }
     }
 
     /// Waits for the child and returns its status; one that was ended by a signal has failed.

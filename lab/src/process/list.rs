@@ -69,14 +69,23 @@ impl List {
     /// # Errors
     /// If that does not come about in time; the error shows the list.
     pub fn wait_for(&mut self, servers: usize) -> anyhow::Result<()> {
+        let all_up = |list: &[ServerStatus]| list.len() == servers && list.iter().all(is_up);
+        self.wait_until(all_up).with_context(|| format!("Wanted are {servers} servers that are up"))
+    }
+
+    /// Waits until the list is so.
+    ///
+    /// # Errors
+    /// If that does not come about in time; the error shows the list.
+    pub fn wait_until(&mut self, so: impl Fn(&[ServerStatus]) -> bool) -> anyhow::Result<()> {
         let deadline = Deadline::after(READY_TIME);
         loop {
             let list = self.ask()?;
-            if list.len() == servers && list.iter().all(is_up) {
+            if so(&list) {
                 return Ok(());
             }
             if deadline.has_passed() {
-                bail!("Wanted {servers} servers that are up; the load balancer has {}", shown(&list));
+                bail!("The load balancer has {}", shown(&list));
             }
             thread::park_timeout(LOOK_EVERY);
         }

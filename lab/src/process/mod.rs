@@ -7,7 +7,11 @@
 mod child;
 mod folder;
 mod list;
+mod pools;
 mod port;
+mod own_user;
+mod postgres;
+mod mariadb;
 mod site;
 mod statement;
 mod tied;
@@ -15,7 +19,10 @@ mod tied;
 pub use child::{Binary, Child};
 pub use folder::{COLORS_CSV, RunFolder};
 pub use list::{List, is_up, settled, shown};
+pub use mariadb::Mariadb;
+pub use pools::{Member, Pool, Totals};
 pub use port::free_port;
+pub use postgres::{Ending, Postgres, postgres_program};
 pub use site::{ServerPlan, Site};
 pub use statement::run_statement;
 pub use tied::{Tie, run as run_tied, start as start_tied};
@@ -25,7 +32,7 @@ use std::{path::Path, time::Duration};
 
 /// How long everything may take to be ready. A server that has to make its database needs tens of milliseconds;
 /// this is for machines that are busy with something else.
-pub const READY_TIME: Duration = Duration::from_secs(20);
+pub const READY_TIME: Duration = Duration::from_secs(60);
 /// How long children may take to end by themselves when their lifeline is gone.
 pub const END_TIME: Duration = Duration::from_secs(4);
 /// How often we look whether something is ready.

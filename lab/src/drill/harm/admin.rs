@@ -1,6 +1,6 @@
 //! What a person does to a load balancer at work, through its administration (HTTP): drain servers, change the policy.
 
-use super::strike::{Blow, Field};
+use super::strike::{Blow, Field, now_us};
 use crate::process::LOOK_EVERY;
 use anyhow::{Context, bail};
 use loadbalancer::policy::Name;
@@ -52,13 +52,14 @@ struct Policy {
     policy: String,
 }
 
-/// Drains a server, waits until it holds nothing, leaves it so for a time, in milliseconds, and has it back. Now and then
-/// it is Ctrl-C of the server instead.
+/// Drains a server that the load balancer knows, waits until it holds nothing, leaves it so for a time, in milliseconds,
+/// and has it back. Now and then it is Ctrl-C of the server instead.
 pub(super) fn drain(field: &mut Field<'_>, victim: usize, ms: u64) -> anyhow::Result<Blow> {
     if field.dice.u8(..4) == 0 {
         return super::process::interrupt(field, victim);
     }
-    let (id, begin) = (field.id(victim).to_owned(), Instant::now());
+    field.ground.wait_for(victim)?;
+    let (id, from_us, begin) = (field.id(victim).to_owned(), now_us(), Instant::now());
     let admin = field.ground.admin.clone();
     admin.change(&format!("/servers/{id}/drain"), &Nothing {})?;
     let (mut list, deadline) = (field.ground.list()?, Deadline::after(EMPTY_TIME));
@@ -72,7 +73,7 @@ pub(super) fn drain(field: &mut Field<'_>, victim: usize, ms: u64) -> anyhow::Re
     let ms = field.wait(ms);
     admin.change(&format!("/servers/{id}/ready"), &Nothing {})?;
     let what = format!("drained server {id}, which was empty after {empty_ms} ms, and had it back {ms} ms later");
-    Ok(Blow { empty_ms: Some(empty_ms), ..Blow::away(what, field.ids(victim)) })
+    Ok(Blow { from_us, empty_ms: Some(empty_ms), ..Blow::away(what, field.ids(victim)) })
 }
 
 /// Another policy.

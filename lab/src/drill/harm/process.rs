@@ -5,8 +5,8 @@ use anyhow::bail;
 use protocol::deadline::Deadline;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to end when it is asked to.
-const END_TIME: Duration = Duration::from_secs(5);
+/// How long a server may take to end when it is asked to. It has requests of a fraction of a second.
+const END_TIME: Duration = Duration::from_secs(20);
 /// How long the load balancer may take to finish what it has.
 const FINISH_TIME: Duration = Duration::from_secs(20);
 

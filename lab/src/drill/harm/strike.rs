@@ -67,7 +67,8 @@ pub fn strike_until(harm: &Harm, enough: &Stop, ground: &mut Ground, seed: u64) 
         let (struck, from_us) = (Instant::now(), now_us());
         let mut field = Field { harm, ground, enough, dice: &mut dice };
         if let Some(blow) = field.strike()? {
-            blows.push(Blow { from_us, until_us: if blow.until_us > 0 { blow.until_us } else { now_us() }, ..blow });
+            let or = |own: u64, else_us: u64| if own > 0 { own } else { else_us };
+            blows.push(Blow { from_us: or(blow.from_us, from_us), until_us: or(blow.until_us, now_us()), ..blow });
         }
         let spent = if harm.lasts() { Duration::ZERO } else { struck.elapsed() };
         pause = self::pause(harm, &mut dice).saturating_sub(spent);

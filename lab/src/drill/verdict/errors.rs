@@ -19,12 +19,16 @@ pub(super) fn check(allowed: Errors, tally: &Tally, blows: &[Blow]) -> Check {
         let told: u64 = tally.refusals.iter().filter(|refusal| fine(refusal)).count() as u64;
         told == tally.errors()
     };
+    let mut in_time = true;
     let good = match allowed {
         Errors::Never => tally.errors() == 0,
         Errors::OpenPastDeadline => definite == 0 && tally.indefinite_early == 0,
         Errors::Open => definite == 0,
         Errors::ButNoMixture => true,
-        Errors::NoServer => only(&|refusal| no_server(refusal, blows)),
+        Errors::NoServer => {
+            in_time = only(&|refusal| no_server(refusal, blows) && soon(refusal, blows));
+            only(&|refusal| no_server(refusal, blows))
+        }
         Errors::NoRoom => open == 0 && only(&|told| told.code == ErrorCode::Busy && told.come_again),
         Errors::Ending => {
             let told = |told: &&Refusal| told.definite && told.code == ErrorCode::Draining;
@@ -33,18 +37,23 @@ pub(super) fn check(allowed: Errors, tally: &Tally, blows: &[Blow]) -> Check {
         }
     };
     let found = format!("{} of {} requests answered, errors: {}", tally.answered, tally.asked, tally.shown_errors());
-    Check::new(allowed.sentence(), found, good)
+    Check::soon(allowed.sentence(), found, good, in_time)
 }
 
-/// Whether this was told because no server lived, and in time.
+/// Whether this was told because no server lived.
 fn no_server(told: &Refusal, blows: &[Blow]) -> bool {
     let right =
         if told.definite { told.code == ErrorCode::Unavailable } else { told.code == ErrorCode::UnknownOutcome };
+    right && blows.iter().any(|blow| told.at_us >= blow.from_us && told.since_us <= blow.until_us)
+}
+
+/// Whether this was told in time: soon after it was asked, and not long after the servers were there again.
+fn soon(told: &Refusal, blows: &[Blow]) -> bool {
     let around = AROUND_MS * 1000;
     let during = |blow: &Blow| {
         told.at_us >= blow.from_us && told.since_us <= blow.until_us && told.at_us <= blow.until_us + around
     };
-    right && told.took_ms() <= NO_SERVER_MS && blows.iter().any(during)
+    told.took_ms() <= NO_SERVER_MS && blows.iter().any(during)
 }
 
 #[cfg(test)]
@@ -97,13 +106,14 @@ mod tests {
         let (definite, come_again) = (true, true);
         let told = |since_ms: u64, at_ms: u64, code| {
             let refusal = Refusal { since_us: since_ms * 1000, at_us: at_ms * 1000, code, definite, come_again };
-            let blow = Blow { from_us: 10_000_000, until_us: 14_000_000, ..Blow::default() };
-            no_server(&refusal, &[blow])
+            let blows = [Blow { from_us: 10_000_000, until_us: 14_000_000, ..Blow::default() }];
+            (no_server(&refusal, &blows), soon(&refusal, &blows))
         };
-        assert!(told(10_100, 13_200, ErrorCode::Unavailable));
-        assert!(!told(10_100, 13_200, ErrorCode::Busy), "another error");
-        assert!(!told(9_000, 13_200, ErrorCode::Unavailable), "too late");
-        assert!(!told(9_000, 9_500, ErrorCode::Unavailable), "before");
-        assert!(!told(13_900, 14_700, ErrorCode::Unavailable), "servers are back");
+        assert_eq!(told(10_100, 13_200, ErrorCode::Unavailable), (true, true));
+        assert!(!told(10_100, 13_200, ErrorCode::Busy).0, "another error");
+        assert_eq!(told(9_000, 13_200, ErrorCode::Unavailable), (true, false), "too late");
+        assert!(!told(9_000, 9_500, ErrorCode::Unavailable).0, "before");
+        assert_eq!(told(13_900, 14_700, ErrorCode::Unavailable), (true, false), "servers are back");
+        assert!(!told(14_100, 14_700, ErrorCode::Unavailable).0, "asked when they were back");
     }
 }

@@ -205,7 +205,7 @@ fn returned(scene: &Scene, recovery: &Recovery, returns: usize) -> Check {
     let tcp =
         if scene.harm.deed == Deed::Vanish { " and of TCP's next try, at most as long as it was away" } else { "" };
     let what = format!("a server answers new requests within {RECOVERY_MS} ms of its return{tcp}");
-    Check::new(what, found, recovery.slower_ms.is_some_and(|slower| slower <= 0))
+    Check::soon(what, found, slowest.is_some(), recovery.slower_ms.is_some_and(|slower| slower <= 0))
 }
 
 #[cfg(test)]
