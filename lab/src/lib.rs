@@ -9,7 +9,8 @@
 //! | main       | starts the others, waits for the prompt | the client process | the prompt's end     |
 //! | `lifeline` | holds on to the children              | a socket           | the end of `lab up`  |
 //!
-//! `lab drill`, `lab bench` and `lab experiment` start processes in the same way; their threads are listed in their own rooms.
+//! `lab drill`, `lab bench`, `lab experiment` and `lab framing` start processes in the same way; their threads are listed in
+//! their own rooms.
 //! `lab race` starts no process: it plays scenes at the pool, with the order of the threads drawn.
 //!
 //! `lab up` itself passes nothing on: the client speaks to the load balancer, the load balancer to the servers.
@@ -20,6 +21,7 @@ pub mod drill;
 pub mod record;
 pub mod bench;
 pub mod experiment;
+pub mod framing;
 #[cfg(feature = "race")]
 pub mod race;
 pub mod simulate;
@@ -60,6 +62,10 @@ enum Action {
     Race(race::Race),
     /// Ask a question about load balancing, and put the answer beside what theory says
     Experiment(experiment::Experiments),
+    /// Send the same bytes through relays that guess where a message ends, and through some that do not
+    Framing(framing::Framing),
+    /// A relay that guesses where a message ends, or does not: for trying out, not for use
+    Relay(framing::relay::RelayArgs),
     /// Run the pool and its policies under a virtual clock, with faults by chance, and check the rules after each step
     Simulate(simulate::Simulate),
     /// A program that is not ours, which ends with the process that holds the lifeline
@@ -85,6 +91,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             #[cfg(feature = "race")]
             Action::Race(race) => race::run(&race),
             Action::Experiment(experiments) => experiment::run(&experiments),
+            Action::Framing(framing) => framing::run(&framing),
+            Action::Relay(relay) => framing::relay::run(&relay),
             Action::Simulate(simulate) => simulate::run(&simulate),
             Action::Tied(tie) => process::run_tied(&tie),
             Action::Source(source) => bench::source::run(&source),

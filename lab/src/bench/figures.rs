@@ -37,8 +37,14 @@ impl Samples {
     /// The ratios of the figure that counts, round by round.
     #[must_use]
     pub fn ratio(&self, measurement: &Measurement, one: Way, other: Way) -> Option<Ratio> {
+        self.ratio_of(|sample| measurement.figure(sample), one, other)
+    }
+
+    /// The ratios of something else, round by round.
+    #[must_use]
+    pub fn ratio_of(&self, figure: impl Fn(&Sample) -> f64, one: Way, other: Way) -> Option<Ratio> {
         let pairs = self.of(one)?.iter().zip(self.of(other)?);
-        let ratios: Vec<f64> = pairs.map(|(one, other)| measurement.figure(one) / measurement.figure(other)).collect();
+        let ratios: Vec<f64> = pairs.map(|(one, other)| figure(one) / figure(other)).collect();
         Spread::of(&ratios)
     }
 
@@ -46,6 +52,13 @@ impl Samples {
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.ways.iter().flat_map(|(_, samples)| samples).map(|sample| sample.errors).sum()
+    }
+
+    /// All that was lost on a way, in all rounds.
+    #[must_use]
+    pub fn lost(&self, way: Way) -> Option<u64> {
+        let samples = self.of(way).filter(|samples| !samples.is_empty())?;
+        Some(samples.iter().map(|sample| sample.lost).sum())
     }
 }
 
@@ -59,8 +72,11 @@ mod tests {
             bytes_per_s: 0.0,
             latency_us_p50: 0.0,
             latency_us_p99: 0.0,
+            latency_us_mean: None,
             errors: 1,
+            lost: 2,
             cpu_us_per_answer: None,
+            cpu_us_per_mb: None,
         }
     }
 
@@ -73,6 +89,6 @@ mod tests {
         let ratio = samples.ratio(measurement, Way::Ours, Way::Haproxy);
         assert_eq!(ratio, Some(Ratio { median: 2.0, min: 1.0, max: 3.0 }));
         assert_eq!(samples.ratio(measurement, Way::Ours, Way::Direct), None);
-        assert_eq!(samples.errors(), 6);
+        assert_eq!((samples.errors(), samples.lost(Way::Ours), samples.lost(Way::Direct)), (6, Some(6), None));
     }
 }

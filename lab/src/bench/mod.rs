@@ -10,7 +10,13 @@
 //!
 //! **What is measured**: a large file whose ends cost as little as they can (see [`source`]); `ping` over 1 to 256 kept
 //! connections, each ping balanced on its own by us, each *connection* once by HAProxy; a new connection for each
-//! request; a small statement and a small file, for the cost within a whole.
+//! request; a small statement and a small file, for the cost within a whole. The same for what is not ours: HTTP and TCP,
+//! with nginx as servers (`rival.rs`) and `wrk` as clients (`wrk.rs`): a small answer of 100 bytes; and a large file, for
+//! which our own client is lighter (`sink.rs`).
+//! And DNS (`dns.rs`), with NSD as servers, dnsdist as the other one in the way and `dnsperf` (`dnsperf.rs`) as the client.
+//! And reads on a PostgreSQL of our own (`database.rs`), beside `pgbench` at the same engine.
+//! And datagrams of three bytes (`udp.rs`), through tags to three servers, and directly to one that knows of none.
+//! Programs that are not installed are left out, and a line says so; `--also` takes any other into the comparison.
 //!
 //! **When it is wrong.** Load generator, contestant and servers share the cores, so what costs the ends more makes every
 //! contestant look more alike. Processor time per answer, from /proc in ticks of 10 ms, tells what throughput hides.
@@ -19,17 +25,26 @@
 //! It has one thread, and waits for one load generator after the other.
 
 mod contestant;
+mod database;
+mod dns;
+mod dnsperf;
 mod figures;
 mod goals;
 mod measure;
+mod rival;
+mod sink;
 pub mod source;
 mod stand;
 mod table;
+mod udp;
+mod wrk;
 
 use self::{
     contestant::Way,
+    dns::Programs,
     figures::Samples,
     measure::{Length, MEASUREMENTS, Measurement},
+    rival::Also,
     stand::{Kind, Stand},
 };
 use crate::{
@@ -61,7 +76,11 @@ pub struct Bench {
     /// Only these measurements (their names as in the table, or how they begin)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// The size of the large file, in MiB
+    /// Another program for the HTTP comparison, with {listen} where its address belongs and {servers} for those it asks; may
+    /// be given several times
+    #[arg(long, value_name = "NAME=COMMAND")]
+    also: Vec<Also>,
+    /// The size of large files, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     large: u64,
     /// Put the figures into docs/results.md
@@ -87,25 +106,62 @@ pub fn run(bench: &Bench) -> anyhow::Result<ExitCode> {
         let names: Vec<&str> = MEASUREMENTS.iter().map(|one| one.name).collect();
         bail!("No measurement is called so. There are: {}", names.join(", "));
     }
+    let (nginx, wrk) = (rival::said_by("nginx"), rival::said_by("wrk"));
+    let web = nginx.is_some() && wrk.is_some();
+    let names = Programs::look();
+    let engine = database::look();
+    let possible = |one: &Measurement| match one.stand {
+        Kind::Http | Kind::Tcp => web,
+        Kind::Dns => names.dnsperf.is_some(),
+        Kind::Database => engine.is_ok(),
+        Kind::Lab | Kind::Sources | Kind::Udp => true,
+    };
+    let (wanted, left_out): (Vec<Measurement>, Vec<Measurement>) = wanted.into_iter().partition(possible);
     let stop = Stop::on_signals().context("Signals cannot be handled")?;
     let places = Places::here()?;
     let folder = RunFolder::make(&places, "bench", None)?;
     let mut machine = Machine::look(&places.root);
     if machine.haproxy.is_none() {
-        say!("HAProxy is not installed here, so there is nothing to compare with but direct access.");
+        say!("HAProxy is not installed here, so it is left out of the comparison.");
+    }
+    if left_out.iter().any(|one| one.stand == Kind::Dns) {
+        say!("dnsperf is not installed here, so DNS is not measured.");
+    } else if names.dnsdist.is_none() {
+        say!("dnsdist is not installed here, so it is left out of the comparison.");
+    }
+    if left_out.iter().any(|one| one.stand.is_web()) {
+        let missing = [("nginx", &nginx), ("wrk", &wrk)].into_iter().filter(|(_, said)| said.is_none());
+        let missing: Vec<&str> = missing.map(|(name, _)| name).collect();
+        say!("{} is not installed here, so HTTP and TCP are not measured.", missing.join(" and "));
+    }
+    if let (Err(why), true) = (&engine, left_out.iter().any(|one| one.stand == Kind::Database)) {
+        say!("{why}, so reads on it are not measured.");
     }
     let measured = bench.measure(&folder, &wanted, &mut machine, &stop)?;
-    let goals = goals::goals(&measured);
-    let text = format!("{}.\n\n{}", bench.shown(&machine), table::tables(&measured, &goals));
-    show!("{text}");
+    let versions = nginx.filter(|_| web).unwrap_or_default();
+    let parts = [
+        ("bench", machine.shown_with_rivals(), versions),
+        ("bench dns", machine.shown(), names.shown()),
+        ("bench udp", machine.shown(), String::new()),
+        ("bench database", machine.shown(), engine.unwrap_or_default()),
+    ];
+    for (name, machine_shown, versions) in parts {
+        let measured: Vec<_> = measured.iter().filter(|one| one.0.stand.mark() == name).cloned().collect();
+        if measured.is_empty() {
+            continue;
+        }
+        let head = bench.shown(&machine, &[machine_shown, versions]);
+        let text = format!("{head}.\n\n{}", table::tables(&measured, &goals::goals(&measured)));
+        show!("{text}");
+        if bench.write_results {
+            results::write(&places.root.join("docs/results.md"), name, &text)?;
+        }
+    }
     let samples: Vec<&Samples> = measured.iter().map(|(_, samples)| samples).collect();
     let record =
         serde_json::json!({ "machine": machine, "rounds": bench.rounds, "length": bench.length(), "samples": samples });
     fs::write(folder.path().join("bench.json"), serde_json::to_vec_pretty(&record)?)?;
     say!("All samples are in {}/bench.json.", folder.shown());
-    if bench.write_results {
-        results::write(&places.root.join("docs/results.md"), "bench", &text)?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,15 +174,39 @@ impl Bench {
         Length { warmup_s: self.seconds * WARMUP_SHARE, counted_s: self.seconds }
     }
 
-    fn shown(&self, machine: &Machine) -> String {
+    /// On what, with which programs, and how often it was measured.
+    fn shown(&self, machine: &Machine, what: &[String]) -> String {
         let busy =
             if machine.was_busy() { ". Others were busy on this machine: take these figures for no more" } else { "" };
+        let what: Vec<&str> = what.iter().map(String::as_str).filter(|words| !words.is_empty()).collect();
         format!(
             "{}. {} rounds of {} s each; medians, ratios with their least and greatest{busy}",
-            machine.shown_with_rivals(),
+            what.join("; "),
             self.rounds,
             self.seconds
         )
+    }
+
+    /// The ways that are compared there.
+    fn ways(&self, kind: Kind, haproxy: bool, large: bool) -> Vec<Way> {
+        let mut ways = vec![Way::Direct, Way::Ours, Way::OursAgain];
+        if kind == Kind::Dns {
+            ways.extend(Programs::look().dnsdist.map(|_| Way::Dnsdist));
+            return ways;
+        }
+        if kind == Kind::Udp {
+            return ways;
+        }
+        if kind == Kind::Database {
+            return [ways, vec![Way::Engine]].concat();
+        }
+        ways.extend(haproxy.then_some(Way::Haproxy));
+        ways.extend((haproxy && large).then_some(Way::HaproxySplice));
+        if kind == Kind::Http {
+            ways.push(Way::Nginx);
+            ways.extend(self.also.iter().map(|also| Way::Also(also.name)));
+        }
+        ways
     }
 
     /// All measurements, stand by stand.
@@ -137,25 +217,21 @@ impl Bench {
         machine: &mut Machine,
         stop: &Stop,
     ) -> anyhow::Result<Vec<(Measurement, Samples)>> {
-        let (large, small): (Vec<Measurement>, Vec<Measurement>) = wanted.iter().partition(|one| one.large);
-        let haproxy = machine.haproxy.is_some();
-        let mut ways = vec![Way::Direct, Way::Ours, Way::OursAgain];
-        ways.extend(haproxy.then_some(Way::Haproxy));
-        let open = |kind, name: &str, ways: &[Way]| {
-            let folder = RunFolder::make(&Places::here()?, "bench", Some(&folder.path().join(name)))?;
-            Stand::open(kind, &Binary::own()?, folder, ways)
-        };
         let mut measured = Vec::new();
-        if !large.is_empty() {
-            let ways: Vec<Way> = ways.iter().copied().chain(haproxy.then_some(Way::HaproxySplice)).collect();
-            let stand = open(Kind::Large { bytes: self.large << 20 }, "large", &ways)?;
-            measured.extend(self.rounds(&stand, &large, stop)?);
+        for kind in Kind::ALL {
+            let wanted: Vec<Measurement> = wanted.iter().copied().filter(|one| one.stand == kind).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let folder = RunFolder::make(&Places::here()?, "bench", Some(&folder.path().join(kind.name())))?;
+            let ways = self.ways(kind, machine.haproxy.is_some(), wanted.iter().any(|one| one.large));
+            let stand = Stand::open(kind, self.large << 20, &Binary::own()?, folder, (&ways, &self.also))?;
+            if kind == Kind::Lab {
+                machine.database = database(&stand)?;
+            }
+            measured.extend(self.rounds(&stand, &wanted, stop)?);
             stand.end();
         }
-        let stand = open(Kind::Small, "small", &ways)?;
-        machine.database = database(&stand)?;
-        measured.extend(self.rounds(&stand, &small, stop)?);
-        stand.end();
         Ok(measured)
     }
 
@@ -178,12 +254,15 @@ impl Bench {
                         bail!("Interrupted.");
                     }
                     let at = (round + turn) % stand.contestants.len();
+                    if !measurement.concerns(stand.contestants[at].way) {
+                        continue;
+                    }
                     let log = format!("{}-{}-{at}", measurement.name, round + 1);
                     let sample = measurement.take(stand, &stand.contestants[at], self.length(), &log)?;
                     samples.ways[at].1.push(sample);
                 }
             }
-            say!("{} stand: round {} of {} done.", stand.name, round + 1, self.rounds);
+            say!("{} stand: round {} of {} done.", stand.kind.name(), round + 1, self.rounds);
         }
         Ok(measured)
     }
@@ -192,7 +271,7 @@ impl Bench {
 /// How the servers' SQLite keeps what it writes, as it says itself.
 fn database(stand: &Stand) -> anyhow::Result<String> {
     let ask = |pragma: &str| {
-        let rows = run_statement(stand.servers[0].address, &format!("PRAGMA {pragma}"))?;
+        let rows = run_statement(stand.servers[0], &format!("PRAGMA {pragma}"))?;
         Ok(match rows.first().and_then(|row| row.first()) {
             Some(Value::Text(text)) => text.clone(),
             Some(Value::Integer(number)) => number.to_string(),

@@ -28,6 +28,7 @@
 //! |---|---|---|---|
 //! | main | one load generator after the other | its clients | the plan's end, Ctrl-C |
 //! | `load-N` | a client | the load balancer's answer | its last request |
+//! | `names-answers` | hears what name servers answer | the load balancer's answer | the last answer, or the end of patience |
 //! | `gauge` | looks at what the servers hold | a pause | the end of the load |
 //!
 //! Sources: R. Jain, *The Art of Computer Systems Performance Analysis*, 1991; the ACM's badge "results reproduced".
@@ -39,8 +40,13 @@ mod run;
 mod stand;
 mod overhead;
 mod gauge;
+mod ring;
 mod shares;
 mod tail;
+mod hashing;
+mod agents;
+mod names;
+mod shards;
 
 pub use manifest::Manifest;
 pub use run::{Findings, Run};
@@ -68,6 +74,26 @@ enum Which {
     Shares(shares::Shares),
     /// What users feel of one slow server among five, under each policy and with copies, and what that costs
     Tail(tail::Tail),
+    /// Three servers on a ring of hashes: who gets how much, of the coursework's ring and of better ones
+    HashingA1(hashing::a1::A1),
+    /// Servers come and go on the ring: how evenly it shares out at each step
+    HashingA2(hashing::a2::A2),
+    /// Every call of replica management once, and how long a killed replica is missed, under load
+    HashingA3(hashing::a3::A3),
+    /// Other functions, points, slots and probing: a thousand placements computed, one measured
+    HashingA4(hashing::a4::A4),
+    /// Datagrams through an agent to a ring of servers: calm, with drills by election, and with kills
+    Agents(agents::Agents),
+    /// Two name servers, one of them slow or silent, or tables that do not overlap: asking one, both, or the second later
+    Names(names::Names),
+    /// A table in shards: writes and reads at the coursework's default, and what durable commits allow
+    ShardsA1(shards::Speed<1>),
+    /// The same with seven replicas
+    ShardsA2(shards::Speed<2>),
+    /// The same with ten servers, six shards and eight replicas
+    ShardsA3(shards::Speed<3>),
+    /// Servers of the table are killed while clients read and write: how long each is missed
+    ShardsA4(shards::dropped::A4),
 }
 
 /// What all experiments can be told.
@@ -106,6 +132,16 @@ impl Which {
         match self {
             Self::Shares(shares) => shares,
             Self::Tail(tail) => tail,
+            Self::HashingA1(a1) => a1,
+            Self::HashingA2(a2) => a2,
+            Self::HashingA3(a3) => a3,
+            Self::HashingA4(a4) => a4,
+            Self::Agents(agents) => agents,
+            Self::Names(names) => names,
+            Self::ShardsA1(a1) => a1,
+            Self::ShardsA2(a2) => a2,
+            Self::ShardsA3(a3) => a3,
+            Self::ShardsA4(a4) => a4,
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Plots, as SVG, to be read from the last row: few words, large letters, colours that everybody can tell apart.
 //!
 //! The only place that knows the library `plotters`. What is drawn is described by a value ([`Stacks`], [`Panels`],
-//! [`Curves`]); how it is drawn is the same for all. Sizes are in pixels of a picture of 1,280 × 720 or a little higher.
+//! [`Groups`], [`Curves`], [`Lines`], [`Series`]); how it is drawn is the same for all. Sizes are in pixels of a picture of 1,280 × 720 or a little higher.
 //!
 //! Colours: M. Okabe, K. Ito, *Color Universal Design*, 2008, which the colour-blind can tell apart, too.
 
 mod bars;
 mod curves;
+mod groups;
+mod lines;
+mod series;
 
 pub use bars::{Bar, Panel, Panels, Row, Stacks};
 pub use curves::{Curve, Curves};
+pub use groups::Groups;
+pub use lines::Lines;
+pub use series::{Chart, Series};
 
 use anyhow::anyhow;
 use plotters::{
@@ -112,6 +118,33 @@ fn legend(area: &Area<'_>, names: &[String], at: (i32, i32)) -> anyhow::Result<(
         fill(area, (x, at.1 - 9), (x + 18, at.1 + 9), colour(n))?;
         text(area, name, (x + 26, at.1), USUAL, HPos::Left)?;
         x += 26 + letters_wide(name) + 36;
+    }
+    Ok(())
+}
+
+/// Height of a line of a legend of lines.
+const LEGEND_LINE: i32 = 32;
+
+/// How many names of lines stand side by side.
+fn legend_columns(names: &[&str]) -> usize {
+    let longest = names.iter().map(|name| letters_wide(name)).max().unwrap_or(0);
+    ((WIDTH as i32 - 2 * MARGIN) / (longest + 70)).clamp(1, 3) as usize
+}
+
+/// How high a legend of lines with these names is.
+fn legend_height(names: &[&str]) -> i32 {
+    names.len().div_ceil(legend_columns(names)) as i32 * LEGEND_LINE
+}
+
+/// A legend of lines, each as thick as told.
+fn legend_lines(area: &Area<'_>, names: &[&str], thick: impl Fn(usize) -> u32) -> anyhow::Result<()> {
+    let columns = legend_columns(names);
+    let width = (WIDTH as i32 - 2 * MARGIN) / columns as i32;
+    for (name, n) in names.iter().zip(0..) {
+        let (column, row) = (n % columns, n / columns);
+        let (x, y) = (MARGIN + column as i32 * width, 10 + row as i32 * LEGEND_LINE);
+        line(area, (x, y), (x + 36, y), colour(n), thick(n))?;
+        text(area, name, (x + 46, y), USUAL, HPos::Left)?;
     }
     Ok(())
 }

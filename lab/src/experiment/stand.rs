@@ -1,24 +1,15 @@
 //! Servers and load balancers of an experiment, and the load on them.
 
 use super::Run;
-use crate::process::{Child, END_TIME, List, READY_TIME, ServerPlan, Site, free_port, settled};
+use crate::process::{Child, END_TIME, List, Pool, READY_TIME, ServerPlan, Site, Totals, free_port, settled};
 use anyhow::{Context, bail};
 use clap::Parser as _;
 use client::load::{self, plan::Args, report::Report};
-use protocol::{
-    deadline::Deadline,
-    http::client::{Ask, ask},
-    message::ServerStatus,
-    places::Places,
-    stop::Stop,
-};
-use serde::Deserialize;
-use std::{fs, net::SocketAddr, thread, time::Duration};
+use protocol::{deadline::Deadline, message::ServerStatus, places::Places, stop::Stop};
+use std::{fs, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
 /// How long a load balancer may take until nothing is going on in it any more, when all answers are there.
 const SETTLE_TIME: Duration = Duration::from_secs(10);
-/// How long its administration may take to answer.
-const ADMIN_TIME: Duration = Duration::from_secs(5);
 /// How often we look.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -37,7 +28,18 @@ pub struct Wish {
 #[derive(Debug)]
 pub struct Stand {
     site: Site,
-    servers: Vec<Child>,
+    servers: Vec<(String, Child)>,
+}
+
+/// A load balancer that was just started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its process.
+    pub child: Child,
+    /// Where it listens for the lab's clients.
+    pub address: SocketAddr,
+    /// Where it is administered.
+    pub admin: SocketAddr,
 }
 
 /// A load balancer in front of them.
@@ -50,49 +52,58 @@ pub struct Balancer {
     admin: SocketAddr,
 }
 
-/// What a load balancer has counted in all, as its administration shows it; the rest of it does not matter here.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Totals {
-    /// Requests that were received whole.
-    pub requests: u64,
-    /// Copies that were sent beside the original.
-    pub copies_sent: u64,
-    /// Copies that were answered before the original.
-    pub copies_won: u64,
-}
-
-/// `/servers` of the administration: one pool for each frontend. Here there is one.
-#[derive(Deserialize)]
-struct Shown {
-    pools: Vec<ShownPool>,
-}
-
-#[derive(Deserialize)]
-struct ShownPool {
-    totals: Totals,
-}
-
 impl Stand {
+    /// A stand without servers, in a folder of this name below that of the run.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn empty(run: &Run, name: &str) -> anyhow::Result<Self> {
+        let site = Site::new(run.binary.clone(), run.subfolder(name)?)?;
+        Ok(Self { site, servers: Vec::new() })
+    }
+
     /// Starts these servers, in a folder of this name below that of the run.
     ///
     /// # Errors
     /// If one does not start; the error shows the end of its log.
     pub fn open(run: &Run, name: &str, wishes: &[Wish]) -> anyhow::Result<Self> {
-        let site = Site::new(run.binary.clone(), run.subfolder(name)?)?;
-        let files = site.folder.path().join("files");
-        fs::create_dir_all(&files)?;
-        let mut stand = Self { site, servers: Vec::new() };
+        let mut stand = Self::empty(run, name)?;
         for (wish, number) in wishes.iter().zip(1..) {
-            let (id, processing_time) = (format!("{number}"), wish.time.as_secs_f64());
-            let plan = ServerPlan { id, processing_time, capacity: wish.capacity, files: files.clone() };
-            let really = wish.really.map(|really| really.as_secs_f64().to_string());
-            let mut flags = vec!["--quiet"];
-            flags.extend(really.iter().flat_map(|really| ["--really", really]));
-            let mut child = stand.site.server(&plan, &flags)?;
-            stand.site.wait_for_entry(&plan.id, &mut child)?;
-            stand.servers.push(child);
+            stand.add(&format!("{number}"), wish, &[])?;
         }
         Ok(stand)
+    }
+
+    /// Starts one more server, with this id and these further flags.
+    ///
+    /// # Errors
+    /// If it does not start; the error shows the end of its log.
+    pub fn add(&mut self, id: &str, wish: &Wish, more: &[&str]) -> anyhow::Result<()> {
+        let files = self.site.folder.path().join("files");
+        fs::create_dir_all(&files)?;
+        let plan =
+            ServerPlan { id: id.to_owned(), processing_time: wish.time.as_secs_f64(), capacity: wish.capacity, files };
+        let really = wish.really.map(|really| really.as_secs_f64().to_string());
+        let mut flags = [&["--quiet"], more].concat();
+        flags.extend(really.iter().flat_map(|really| ["--really", really]));
+        let mut child = self.site.server(&plan, &flags)?;
+        self.site.wait_for_entry(id, &mut child)?;
+        self.servers.push((id.to_owned(), child));
+        Ok(())
+    }
+
+    /// Starts a load balancer with these flags, and does not wait for it.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start(&self, name: &str, flags: &[&str]) -> anyhow::Result<Started> {
+        let port = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (address, admin) = (port(), port());
+        let shown = admin.to_string();
+        let more = [&["--quiet", "--admin", &shown], flags].concat();
+        let registry = self.site.folder.registry();
+        let child = self.site.balancer(name, &address.to_string(), &registry, &more)?;
+        Ok(Started { child, address, admin })
     }
 
     /// Starts a load balancer with these flags and waits until all servers can be chosen.
@@ -100,15 +111,22 @@ impl Stand {
     /// # Errors
     /// If it does not start.
     pub fn balancer(&self, name: &str, flags: &[&str]) -> anyhow::Result<Balancer> {
-        let port = || SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let (address, admin) = (port(), port());
-        let shown = admin.to_string();
-        let more = [&["--quiet", "--no-journal", "--admin", &shown], flags].concat();
-        let registry = self.site.folder.registry();
-        let child = self.site.balancer(name, &address.to_string(), &registry, &more)?;
+        let Started { child, address, admin } = self.start(name, &[&["--no-journal"], flags].concat())?;
         let mut list = List::connect_soon(address, Deadline::after(READY_TIME))?;
         list.wait_for(self.servers.len())?;
         Ok(Balancer { address, child, list, admin })
+    }
+
+    /// A file of this stand.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.site.folder.path().join(name)
+    }
+
+    /// The ids of the servers.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.servers.iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// Ends the servers in order.
@@ -116,7 +134,7 @@ impl Stand {
         let Self { site, mut servers } = self;
         drop(site);
         let deadline = Deadline::after(END_TIME);
-        servers.iter_mut().for_each(|server| server.end(deadline));
+        servers.iter_mut().for_each(|(_, server)| server.end(deadline));
     }
 }
 
@@ -159,9 +177,8 @@ impl Balancer {
     /// # Errors
     /// If its administration does not answer.
     pub fn totals(&self) -> anyhow::Result<Totals> {
-        let reply = ask(self.admin, &Ask::get("/servers"), ADMIN_TIME)?;
-        let shown: Shown = reply.json()?;
-        shown.pools.first().map(|pool| pool.totals).context("The administration shows no pool")
+        // One pool for each frontend. Here there is one.
+        Ok(Pool::ask(self.admin, None)?.totals)
     }
 
     /// Ends it in order.

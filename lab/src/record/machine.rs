@@ -59,7 +59,8 @@ impl Machine {
     pub fn shown_with_rivals(&self) -> String {
         let haproxy = self.haproxy.as_ref();
         let haproxy = haproxy.map_or("HAProxy is not installed".to_owned(), |version| format!("HAProxy {version}"));
-        format!("{}; SQLite: {}; {haproxy}", self.shown(), self.database)
+        let database = if self.database.is_empty() { String::new() } else { format!("SQLite: {}; ", self.database) };
+        format!("{}; {database}{haproxy}", self.shown())
     }
 }
 

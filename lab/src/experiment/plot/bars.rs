@@ -19,6 +19,8 @@ const THIN: i32 = 12;
 /// Height of what is above and below the rows.
 const HEAD: i32 = 44;
 const FOOT: i32 = 64;
+/// Height of what is above the rows of panels, which have no legend.
+const TOP: i32 = 12;
 
 /// Rows of whole things and their parts: of each two bars, the thick one as measured, the thin one below as expected.
 #[derive(Clone, Debug)]
@@ -126,11 +128,11 @@ impl Panels {
     /// # Errors
     /// If the file cannot be written.
     pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
-        let height = HEAD + ROW * self.rows.len() as i32 + FOOT;
+        let height = TOP + ROW * self.rows.len() as i32 + FOOT;
         picture(path, &self.title, super::TITLE + height as u32, |area| {
             let labels = self.rows.iter().map(|label| letters_wide(label)).max().unwrap_or(0) + 40;
             for (label, n) in self.rows.iter().zip(0..) {
-                text(area, label, (labels - 14, HEAD + n * ROW + ROW / 2), USUAL, HPos::Right)?;
+                text(area, label, (labels - 14, TOP + n * ROW + ROW / 2), USUAL, HPos::Right)?;
             }
             let width = (WIDTH as i32 - MARGIN - labels) / self.panels.len().max(1) as i32;
             for (panel, n) in self.panels.iter().zip(0..) {
@@ -150,12 +152,12 @@ impl Panel {
         let bottom = height - FOOT + 4;
         for n in 0..=(largest / step) as i32 {
             let value = f64::from(n) * step;
-            line(area, (x(value), HEAD - 8), (x(value), bottom), FAINT, 1)?;
+            line(area, (x(value), TOP - 8), (x(value), bottom), FAINT, 1)?;
             text(area, &axis_number(value), (x(value), bottom + 16), SMALL, HPos::Center)?;
         }
         text(area, &self.axis, (left + width / 2, height - 18), USUAL, HPos::Center)?;
         for (bar, n) in self.bars.iter().zip(0..) {
-            let middle = HEAD + n * ROW + ROW / 2;
+            let middle = TOP + n * ROW + ROW / 2;
             fill(area, (left, middle - THICK / 2), (x(bar.value), middle + THICK / 2), colour)?;
             if let Some((least, most)) = bar.spread {
                 line(area, (x(least), middle), (x(most), middle), BLACK, BLACK_LINE)?;
@@ -165,6 +167,6 @@ impl Panel {
             }
             text(area, &number(bar.value), (x(reach(bar)) + 10, middle), SMALL, HPos::Left)?;
         }
-        line(area, (left, HEAD - 8), (left, bottom), BLACK, BLACK_LINE)
+        line(area, (left, TOP - 8), (left, bottom), BLACK, BLACK_LINE)
     }
 }

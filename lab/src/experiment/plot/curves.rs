@@ -1,8 +1,8 @@
 //! Curves over logarithmic axes: how many requests take longer than a time.
 
 use super::{
-    Area, BLACK_LINE, FAINT, LARGE, MARGIN, SMALL, TITLE, USUAL, WIDTH, axis_number, colour, letters_wide, line,
-    picture, text,
+    Area, BLACK_LINE, FAINT, LARGE, MARGIN, SMALL, TITLE, WIDTH, axis_number, colour, legend_height, legend_lines,
+    line, picture, text,
 };
 use anyhow::anyhow;
 use plotters::{
@@ -14,9 +14,8 @@ use std::path::Path;
 /// Width of what is left of the curves, and height of what is below them.
 const LEFT: i32 = 190;
 const FOOT: i32 = 76;
-/// Height of the curves, and of a line of the legend.
+/// Height of the curves.
 const HEIGHT: i32 = 520;
-const LEGEND_LINE: i32 = 32;
 /// The parts of the requests that have a line of their own, and what they are called.
 const PARTS: [(f64, &str); 7] = [
     (1.0, "100 %"),
@@ -79,32 +78,14 @@ impl Curves {
     pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
         let times = || self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
         let (least, most) = (times().fold(f64::MAX, f64::min), times().fold(0.002, f64::max));
-        let columns = self.columns();
-        let rows = self.curves.len().div_ceil(columns) as i32;
+        let names: Vec<&str> = self.curves.iter().map(|curve| curve.label.as_str()).collect();
         let frame =
-            Frame { least: least.clamp(0.001, most / 1.1) * 0.95, most: most * 1.05, top: rows * LEGEND_LINE + 24 };
+            Frame { least: least.clamp(0.001, most / 1.1) * 0.95, most: most * 1.05, top: legend_height(&names) + 24 };
         picture(path, &self.title, TITLE + (frame.bottom() + FOOT) as u32, |area| {
-            self.legend(area, columns)?;
+            legend_lines(area, &names, |n| self.curves[n].width())?;
             axes(area, &frame)?;
             self.curves.iter().zip(0..).try_for_each(|(curve, n)| curve.draw(area, &frame, n))
         })
-    }
-
-    /// How many names of curves stand side by side.
-    fn columns(&self) -> usize {
-        let longest = self.curves.iter().map(|curve| letters_wide(&curve.label)).max().unwrap_or(0);
-        ((WIDTH as i32 - 2 * MARGIN) / (longest + 70)).clamp(1, 3) as usize
-    }
-
-    fn legend(&self, area: &Area<'_>, columns: usize) -> anyhow::Result<()> {
-        let width = (WIDTH as i32 - 2 * MARGIN) / columns as i32;
-        for (curve, n) in self.curves.iter().zip(0..) {
-            let (column, row) = (n % columns, n / columns);
-            let (x, y) = (MARGIN + column as i32 * width, 10 + row as i32 * LEGEND_LINE);
-            line(area, (x, y), (x + 36, y), colour(n), curve.width())?;
-            text(area, &curve.label, (x + 46, y), USUAL, HPos::Left)?;
-        }
-        Ok(())
     }
 }
 

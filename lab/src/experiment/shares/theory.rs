@@ -1,16 +1,8 @@
 //! What the shares should be.
 
 use super::{CAPACITY, Load, Shares, TIMES};
-use crate::experiment::overhead::Overhead;
-use loadbalancer::policy::{
-    Name,
-    consistent_hash::{
-        hash::Xxh3,
-        ring::{Layout, Member, Ring},
-    },
-    options::POINTS,
-    weight,
-};
+use crate::experiment::{overhead::Overhead, ring::Map};
+use loadbalancer::policy::{Name, Options};
 use loadbalancer::simulation::{Arrival, Scenario, SimServer, Simulation};
 use serde::Serialize;
 use std::time::Duration;
@@ -93,20 +85,10 @@ fn parts(of: Vec<f64>) -> Vec<f64> {
     of.into_iter().map(|one| one / all).collect()
 }
 
-/// Which part of the ring belongs to each of the servers 1, 2, 3 …: the sum of the ways to its points.
+/// Which part of the ring belongs to each of the servers 1, 2, 3 …
 fn arcs(servers: usize) -> Vec<f64> {
-    let member = |number| Member { number, twin: 0, weight: weight::FULL };
-    let members: Vec<Member> = (1..=servers as u64).map(member).collect();
-    let layout = Layout { function: Box::new(Xxh3 { slots: None }), points: POINTS, slots: None };
-    let ring = Ring::new(&members, &layout);
-    let points: Vec<_> = ring.clockwise(0).collect();
-    let mut arcs = vec![0.0; servers];
-    for (at, point) in points.iter().enumerate() {
-        // The way to the first point comes over the end of the ring, as the subtraction does.
-        let before = points[(at + points.len() - 1) % points.len()];
-        arcs[point.member as usize] += point.at.wrapping_sub(before.at) as f64;
-    }
-    parts(arcs)
+    let numbers: Vec<u64> = (1..=servers as u64).collect();
+    Map::new(&Options::default()).shares(&numbers)
 }
 
 #[cfg(test)]
@@ -124,7 +106,7 @@ mod tests {
     /// The ring that decides and the arcs that are expected are the same: keys fall into them as their lengths say.
     #[test]
     fn keys_fall_into_the_arcs() {
-        use loadbalancer::policy::{Candidate, Circumstances, Options, ServerKey};
+        use loadbalancer::policy::{Candidate, Circumstances, ServerKey};
         let candidate = |at: usize| Candidate {
             key: ServerKey(at as u64),
             place: at,
