@@ -165,10 +165,129 @@ fn the_tail_has_its_price_beside_it() {
     assert_eq!(simulated.lines().count(), 2);
 }
 
+/// What the ring says of servers 1, 2 and 3 is exact, what is answered is near it, and bounded load never holds too much.
+#[test]
+fn the_ring_of_the_coursework_gives_server_1_nearly_everything() {
+    let world = World::new();
+    let args = ["hashing-a1", "--requests", "400", "--clients", "20", "--time", "2ms", "--seed", "3"];
+    let (output, said) = experiment(&world, &args);
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "hashing-a1");
+    let samples = samples(&folder.join("samples.jsonl"));
+    assert_eq!(samples.len(), 5, "{said}");
+    let answers = |sample: &Value| -> Vec<u64> { serde_json::from_value(sample["answers"].clone()).unwrap() };
+    assert!(samples.iter().all(|sample| answers(sample).iter().sum::<u64>() == 400 && sample["errors"] == 0), "{said}");
+    assert_eq!(samples[0]["servers"], serde_json::json!(["1", "2", "3"]));
+    let expected: Vec<f64> = serde_json::from_value(samples[0]["expected"].clone()).unwrap();
+    assert!((expected[0] - 432.0 / 512.0).abs() < 1e-12, "84 %: {expected:?}");
+    // 400 × 84.4 % is 337.5, of which the standard deviation is 7.3.
+    assert!(answers(&samples[0])[0].abs_diff(337) < 37, "{said}");
+    for bounded in samples.iter().filter(|sample| sample["ring"].as_str().unwrap().contains("bound")) {
+        assert!(bounded["expected"].is_null() && bounded["held"]["choices"].as_u64().unwrap() > 0, "{bounded:#}");
+        assert_eq!(bounded["held"]["over"], 0, "{bounded:#}");
+    }
+    let texts = svg_texts(&fs::read_to_string(folder.join("hashing-a1.svg")).unwrap());
+    assert!(texts.iter().any(|text| text == "equal shares") && texts.iter().any(|text| text == "H and Φ"), "{texts:?}");
+}
+
+/// Up and down again: every step has its servers, and the same servers on the way down as on the way up.
+#[test]
+fn servers_come_and_go_on_the_ring() {
+    let world = World::new();
+    let args = ["hashing-a2", "--requests", "120", "--clients", "8", "--time", "0ms", "--seed", "3"];
+    let (output, said) = experiment(&world, &args);
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "hashing-a2");
+    let samples = samples(&folder.join("samples.jsonl"));
+    assert_eq!(samples.len(), 4 * 9, "{said}");
+    for journey in samples.chunks(9) {
+        let counts: Vec<usize> = journey.iter().map(|sample| sample["servers"].as_array().unwrap().len()).collect();
+        assert_eq!(counts, [2, 3, 4, 5, 6, 5, 4, 3, 2], "{said}");
+        for (up, down) in journey.iter().zip(journey.iter().rev()) {
+            assert_eq!((&up["servers"], &up["expected"]), (&down["servers"], &down["expected"]));
+        }
+    }
+    for (file, what) in [("busiest", "Busiest ÷ mean as"), ("deviation", "Standard deviation ÷ mean as")] {
+        let texts = svg_texts(&fs::read_to_string(folder.join(format!("hashing-a2-{file}.svg"))).unwrap());
+        assert!(texts.iter().any(|text| text.starts_with(what)), "{texts:?}");
+    }
+}
+
+/// Every ring is computed; one of them is asked, too.
+#[test]
+fn rings_are_compared_over_many_placements() {
+    let world = World::new();
+    let args = ["hashing-a4", "--placements", "40", "--only", "xxh3 K=150"];
+    let setting = ["--requests", "120", "--clients", "8", "--time", "0ms", "--seed", "3"];
+    let (output, said) = experiment(&world, &[&args[..], &setting].concat());
+    assert!(output.status.success(), "{said}");
+    let folder = run_folder(&world, "hashing-a4");
+    let computed = samples(&folder.join("placements.jsonl"));
+    assert_eq!(computed.len(), 10, "{said}");
+    let median = |ring: &str, n: usize| {
+        let one = computed.iter().find(|one| one["ring"] == ring).unwrap();
+        one["bands"][n - 2]["median"].as_f64().unwrap()
+    };
+    // Forty placements are enough to tell these apart.
+    assert!(median("H and Φ", 3) > 1.4 && median("xxh3 K=9 M=65537", 6) > 1.3, "{said}");
+    assert!(median("xxh3 K=150", 6) < 1.2 && median("xxh3 K=150 bound 1.25", 6) < 1.2, "{said}");
+    assert!(said.contains("server 1 gets 95, 84, 82, 80, 79 %"), "{said}");
+    assert_eq!(samples(&folder.join("samples.jsonl")).len(), 9);
+    for file in ["hashing-a4-placements.svg", "hashing-a4-three.svg", "hashing-a4-busiest.svg"] {
+        svg_texts(&fs::read_to_string(folder.join(file)).unwrap());
+    }
+    let (output, said) = experiment(&world, &["hashing-a4", "--placements", "1", "--only", "none such"]);
+    assert!(output.status.code() == Some(1) && said.contains("No ring is called so"), "{said}");
+}
+
 /// Figures of a debug build do not belong into the documentation.
 #[test]
 #[cfg(debug_assertions)]
 fn a_debug_build_writes_no_results() {
     let (output, said) = experiment(&World::new(), &["shares", "--requests", "10", "--write-results"]);
     assert!(output.status.code() == Some(1) && said.contains("debug build"), "{said}");
+}
+
+/// Who asks both finds every name whatever the machine does; who asks one of two that share the names finds what that one knows.
+#[test]
+fn two_name_servers_are_asked_in_every_way_and_all_is_written_down() {
+    let world = World::new();
+    let args = [
+        "names",
+        "--rounds",
+        "1",
+        "--duration",
+        "400ms",
+        "--rate",
+        "50",
+        "--timeout",
+        "4s",
+        "--time",
+        "1ms",
+        "--seed",
+        "3",
+    ];
+    let short = ["--slow", "20ms", "--second", "100ms"];
+    let (output, said) = experiment(&world, &[&args[..], &short].concat());
+    let folder = run_folder(&world, "names");
+    let samples = samples(&folder.join("samples.jsonl"));
+    assert_eq!(samples.len(), 24, "four situations, six ways: {said}");
+    let of = |situation: &str, variant: &str| {
+        let is = |sample: &&Value| sample["situation"] == situation && sample["variant"] == variant;
+        samples.iter().find(is).unwrap_or_else(|| panic!("no {situation} {variant} in {said}"))
+    };
+    for situation in ["well", "slow", "silent", "disjoint"] {
+        // Some twenty queries: on a machine that stands still for seconds one of them may be late.
+        let most = |variant: &str, figure: &str| of(situation, variant)[figure].as_f64().unwrap() > 0.8;
+        assert!(most("duplicate all", "found") && most("duplicate all", "extra"), "{said}");
+        assert!(most("one, then the other", "found"), "{said}");
+        for picture in [format!("names-{situation}.svg"), format!("names-{situation}-price.svg")] {
+            let texts = svg_texts(&fs::read_to_string(folder.join(picture)).unwrap());
+            assert!(texts.iter().any(|text| text == "duplicate all"), "{texts:?}");
+        }
+    }
+    assert!(output.status.code().is_some_and(|code| code <= 1) && said.contains("170–255"), "{said}");
+    for file in ["manifest.json", "results.md"] {
+        assert!(folder.join(file).exists(), "{file}");
+    }
 }

@@ -10,13 +10,14 @@ use lab::{
     drill::{DRILLS, Deed, Harm, Report, Scene, Setting, find, play},
     process::Binary,
 };
-use protocol::stop::Stop;
+use protocol::{output::warn, stop::Stop};
 use std::sync::{Mutex, PoisonError};
 
 /// Held while a drill is played.
 static GROUND: Mutex<()> = Mutex::new(());
 
-/// Plays a drill whose scene was changed, and shows everything if its verdict is bad.
+/// Plays a drill whose scene was changed, and shows everything if its verdict is bad. What was only late is told and no
+/// more: `lab drill` judges that, on a machine that does nothing else.
 fn drill(name: &str, change: impl FnOnce(Scene) -> Scene) -> Report {
     let _alone = GROUND.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -29,8 +30,10 @@ fn drill(name: &str, change: impl FnOnce(Scene) -> Scene) -> Report {
     };
     let scene = change((find(name).unwrap().scene)());
     let report = play(name, &setting, &scene).unwrap_or_else(|error| panic!("seed {}: {error:#}", setting.seed));
-    let bad: Vec<_> = report.checks.iter().filter(|check| !check.good).collect();
-    assert!(report.good, "seed {}: {bad:#?}\n{}", report.seed, serde_json::to_string_pretty(&report).unwrap());
+    let (late, bad): (Vec<_>, Vec<_>) =
+        report.checks.iter().filter(|check| !check.good).partition(|check| check.only_late);
+    late.iter().for_each(|check| warn!("{name}, seed {}, only late: {}: {}", report.seed, check.what, check.found));
+    assert!(bad.is_empty(), "seed {}: {bad:#?}\n{}", report.seed, serde_json::to_string_pretty(&report).unwrap());
     report
 }
 
@@ -106,8 +109,9 @@ fn answers_that_come_late_are_dropped_and_harm_nobody() {
 /// The load balancer is killed: what is unknown then is settled by asking again under the same id.
 #[test]
 fn asking_again_settles_what_a_killed_load_balancer_left_open() {
+    // Three kills or more. Of the dozen requests that each hits, none is a write once in five hundred kills.
     let harm = Harm::every(Deed::RestartBalancer, 400..=800);
-    let report = drill("restart-balancer", |scene| Scene { harm, ..with(16, 25)(scene) });
+    let report = drill("restart-balancer", |scene| Scene { harm, ..with(16, 45)(scene) });
     assert!(report.seen.settled_done + report.seen.settled_failed > 0, "the load balancer died in no request");
 }
 
@@ -137,8 +141,9 @@ fn all_servers_may_die_and_come_back() {
 /// Servers join under load, and get requests soon.
 #[test]
 fn servers_that_join_get_requests() {
+    // Long enough that the first who joins still finds something to do when its start takes seconds.
     let harm = Harm::every(Deed::Join { at_most: 4 }, 200..=300);
-    drill("join", |scene| Scene { harm, ..with(12, 20)(scene) });
+    drill("join", |scene| Scene { harm, ..with(12, 80)(scene) });
 }
 
 /// Servers are drained through the administration, or end with Ctrl-C: no client notices.
@@ -146,6 +151,14 @@ fn servers_that_join_get_requests() {
 fn no_client_notices_that_servers_are_drained() {
     let harm = Harm::lasting(Deed::Drain, 100..=200, 50..=100);
     drill("drain", |scene| Scene { harm, ..with(16, 25)(scene) });
+}
+
+/// The same without a pause: who is drained has often only just been started again, and the load balancer has not read of
+/// it yet.
+#[test]
+fn a_server_may_be_drained_that_has_only_just_been_started_again() {
+    let harm = Harm::lasting(Deed::Drain, 1..=1, 0..=1);
+    drill("drain", |scene| Scene { servers: 2, harm, ..with(4, 60)(scene) });
 }
 
 /// The policy changes all the time.

@@ -71,6 +71,11 @@ impl Asking {
     /// Sends a statement and returns its id.
     pub fn send_query(&mut self, sql: &str) -> RequestId {
         let request = self.ids.next();
+        self.send_again(request, sql)
+    }
+
+    /// Sends a statement under an id that it had before.
+    pub fn send_again(&mut self, request: RequestId, sql: &str) -> RequestId {
         let header = to_header(&QueryRequest { request, client: "2".into(), timeout_ms: None, low_water: 0 });
         let prefix = Prefix::new(Kind::Query, request, header.len(), sql.len());
         self.connection.send(&prefix, &header, sql.as_bytes()).unwrap();

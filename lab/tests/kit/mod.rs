@@ -10,6 +10,7 @@ pub mod process;
 pub use asking::{Answer, Asking};
 pub use process::Process;
 
+use protocol::lifeline::Lifeline;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -21,9 +22,11 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails. Far more than it needs, because machines are busy.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// A folder with a registry, a database, files and a place for what is received.
+/// A folder with a registry, a database, files and a place for what is received; and what servers and load balancers hold
+/// on to, so that they end with the test also when it is killed.
 pub struct World {
     folder: TempDir,
+    lifeline: Lifeline,
 }
 
 impl World {
@@ -35,7 +38,7 @@ impl World {
         std::fs::create_dir(folder.path().join("files")).unwrap();
         std::fs::create_dir(folder.path().join("received")).unwrap();
         write("files/colors.csv", include_str!("../../../server/files/colors.csv"));
-        Self { folder }
+        Self { folder, lifeline: Lifeline::open().unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -63,7 +66,11 @@ impl World {
 
     /// Starts one of the programs in this folder.
     pub fn spawn(&self, args: &[&str]) -> Process {
-        Process::start(self.command(args), args[0])
+        let mut command = self.command(args);
+        if ["server", "loadbalancer"].contains(&args[0]) {
+            command.args(["--lifeline", &self.lifeline.address().to_string()]);
+        }
+        Process::start(command, args[0])
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -112,6 +119,15 @@ impl Lab {
         let (balancer, address) = world.balancer(balancer);
         world.wait_for_servers(address, servers.len());
         Self { servers, balancer, address, world }
+    }
+}
+
+/// Waits until something is so.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
