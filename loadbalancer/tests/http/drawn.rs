@@ -72,8 +72,10 @@ fn an_origin_hears_as_many_requests_as_were_answered() {
         refused += usize::from(answers.contains("HTTP/1.1 4"));
         let heard = origin.heard();
         let (text, heard) = (String::from_utf8_lossy(&bytes), &heard[before..]);
+        // A head with `Expect` goes to the origin before its body is read; when that is refused, the origin hears no end of it.
+        let whole = heard.iter().filter(|heard| heard.whole).count();
         assert!(
-            (answered..=answered + gone).contains(&heard.len()),
+            (answered..=answered + gone).contains(&whole),
             "SEED={seed}: {answered} answers, {heard:?}\n{text:?}\n{answers:?}"
         );
         assert!(heard.len() <= 4, "SEED={seed}: {text:?}");

@@ -26,6 +26,8 @@ pub struct Heard {
     pub trailer: String,
     /// On which connection it came, from 1.
     pub connection: usize,
+    /// Whether it was read to its end: a body that was cut is not.
+    pub whole: bool,
 }
 
 impl Heard {
@@ -212,6 +214,7 @@ impl Talk {
         let (chunked, length) = (!self.heard.all("transfer-encoding").is_empty(), self.heard.all("content-length"));
         let length: usize = length.first().map_or(0, |length| length.parse().unwrap());
         let body = if chunked { self.chunks() } else { self.exactly(length) };
+        self.heard.whole = body.is_some();
         self.heard.body = body.unwrap_or_default();
         let number = self.number;
         let mut heard = self.shared.heard.lock();
