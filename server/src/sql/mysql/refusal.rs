@@ -56,6 +56,11 @@ impl Refused {
         matches!(self.number, 1020 | 1205 | 1213 | 1402 | 1613 | 1614)
     }
 
+    /// Whether a table is not there, or the database that it would be in.
+    pub(super) fn is_of_no_table(&self) -> bool {
+        matches!(self.number, 1049 | 1146)
+    }
+
     /// What it means for whoever asked. `sql`: the client's statement, if it was one.
     pub(super) fn trouble(self, sql: &str) -> Trouble {
         if self.is_rolled_back() {

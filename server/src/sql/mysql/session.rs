@@ -218,6 +218,15 @@ impl Session {
 
     /// Runs statements of our own, one behind the other; all must succeed. Returns the rows of each.
     pub(super) fn run(&mut self, statements: &[&str], watch: &dyn Watch) -> Result<Vec<Vec<Row>>, Trouble> {
+        self.try_run(statements, watch)?.map_err(|refused| refused.trouble(""))
+    }
+
+    /// The same; `Ok(Err(_))` is the first refusal.
+    pub(super) fn try_run(
+        &mut self,
+        statements: &[&str],
+        watch: &dyn Watch,
+    ) -> Result<Result<Vec<Vec<Row>>, Refused>, Trouble> {
         statements.iter().try_for_each(|sql| self.add(sql))?;
         self.flush(watch)?;
         let mut results = Vec::new();
@@ -231,7 +240,7 @@ impl Session {
             refused = refused.or(ended.refused);
             results.push(rows);
         }
-        refused.map_or(Ok(results), |refused| Err(refused.trouble("")))
+        Ok(refused.map_or(Ok(results), Err))
     }
 
     /// Begins a transaction that may write, after the one was ended in which one may only read, and runs these statements in it.

@@ -9,25 +9,14 @@ use super::{
 };
 use crate::sql::{
     SqlError, Watch,
-    identity::uuid_of,
-    remote::{ByTime, Remote, RemoteError, Trouble},
+    remote::{
+        ByTime, Remote, RemoteError, Trouble,
+        opening::{self, OPEN_TIME, SETUP_TIME, new_identity, patiently, ready},
+    },
     sample,
 };
-use protocol::{database::Account, deadline::Deadline, output::say, value::to_hex};
+use protocol::{database::Account, value::to_hex};
 use sha2::{Digest, Sha256};
-use std::{thread, time::Duration};
-
-/// How long a server waits at its start for a database that cannot be reached: one that is being restarted is there again by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long it waits before it tries again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
-/// How long the first look at a database may take.
-const OPEN_TIME: Duration = Duration::from_secs(10);
-
-/// How long each statement that makes a database ready may take.
-const SETUP_TIME: Duration = Duration::from_secs(60);
 
 /// The records' tables and procedures.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -52,24 +41,8 @@ impl MySql {
     /// # Errors
     /// A sentence that says what to do.
     pub(in crate::sql) fn open(account: &Account) -> Result<Self, RemoteError> {
-        let place = look_patiently(account).map_err(|trouble| explain(account, trouble))?;
+        let place = patiently(|| look(account)).map_err(|trouble| explain(account, trouble))?;
         Ok(Remote::new(place.identity.clone(), place))
-    }
-}
-
-fn look_patiently(account: &Account) -> Result<Place, Trouble> {
-    let until = Deadline::after(PATIENCE);
-    let mut told = false;
-    loop {
-        match look(account) {
-            Err(Trouble::Lost(why)) if !until.has_passed() => {
-                if !std::mem::replace(&mut told, true) {
-                    say!("Waiting for the database: {why}.");
-                }
-                thread::sleep(TRY_AGAIN_AFTER);
-            }
-            looked => return looked,
-        }
     }
 }
 
@@ -77,7 +50,7 @@ fn look_patiently(account: &Account) -> Result<Place, Trouble> {
 pub(super) fn look(account: &Account) -> Result<Place, Trouble> {
     check_name(account)?;
     let mut session = Session::open(account, Some(&account.database), &ByTime::after(OPEN_TIME))?;
-    let identity = identity(&mut session, account, &ByTime::after(SETUP_TIME))?;
+    let identity = identity(&mut session, account, &ByTime::after(OPEN_TIME))?;
     // Rights to the whole server are listed under these; who has none has the right USAGE.
     let dangerous =
         "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE <> 'USAGE' LIMIT 1";
@@ -115,23 +88,23 @@ fn check_name(account: &Account) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// The UUID of the database that this session is in.
+/// The UUID of the database that this session of a server is in.
 pub(super) fn identity(session: &mut Session, account: &Account, watch: &dyn Watch) -> Result<String, Trouble> {
-    let call = format!("CALL {}.identity()", records(account));
-    let asked = session.run(&[&call], watch);
-    let mut results = asked.map_err(|trouble| match trouble {
-        Trouble::Failed(SqlError::Sql(_) | SqlError::Forbidden(_)) => not_ready(),
-        other => other,
-    })?;
-    results.pop().and_then(first).ok_or_else(not_ready)
+    let told = session.run(&[&format!("CALL {}.identity()", records(account))], watch);
+    ready(told.map(|mut results| results.pop().and_then(first)))
+}
+
+/// The UUID of the database that this session of an administrator is in, if it has one.
+fn known(session: &mut Session, account: &Account, watch: &dyn Watch) -> Result<Option<String>, Trouble> {
+    match session.try_run(&[&format!("SELECT uuid FROM {}.settings", records(account))], watch)? {
+        Ok(mut results) => Ok(results.pop().and_then(first)),
+        Err(refused) if refused.is_of_no_table() => Ok(None),
+        Err(refused) => Err(refused.trouble("")),
+    }
 }
 
 fn first(rows: Vec<Row>) -> Option<String> {
     rows.into_iter().flatten().flatten().next()
-}
-
-fn not_ready() -> Trouble {
-    SqlError::Unavailable("it was not made ready for the laboratory; `server init-database` does that".into()).into()
 }
 
 /// The key of the records: nobody computes it who does not know the password.
@@ -158,18 +131,7 @@ fn ask(session: &mut Session, statements: &[&str]) -> Result<Vec<Row>, Trouble> 
 }
 
 fn explain(account: &Account, trouble: Trouble) -> RemoteError {
-    let why = match trouble {
-        Trouble::Lost(why) | Trouble::Unsure(why) | Trouble::Again(why) => why,
-        Trouble::Failed(SqlError::Unavailable(why)) => why,
-        Trouble::Failed(error) => error.to_string(),
-    };
-    RemoteError(format!(
-        "The MySQL or MariaDB database {} at {}:{} cannot be used: {}.",
-        account.database,
-        account.host,
-        account.port,
-        why.trim_end_matches('.')
-    ))
+    opening::explain("MySQL or MariaDB", account, trouble)
 }
 
 /// What [`init`] does, for whoever runs it with the client `mysql`; without the sample tables.
@@ -194,17 +156,22 @@ pub(in crate::sql) fn init(account: &Account, admin: &Account) -> Result<(), Rem
         check_name(account)?;
         ask_as(admin, None, &[&make_database(account)])?;
         let mut session = Session::open(admin, Some(&account.database), &ByTime::after(OPEN_TIME))?;
-        let known = identity(&mut session, account, &ByTime::after(SETUP_TIME)).ok();
-        ask(&mut session, &[SETTINGS])?;
-        let fresh = known.is_none();
-        let identity = known.map_or_else(new_identity, Ok)?;
-        let mut all = script(account, &identity);
-        if fresh {
-            all.extend(sample::script(literal));
-        }
-        all.iter().try_for_each(|sql| ask(&mut session, &[sql]).map(|_| ()))
+        make_ready(&mut session, account, &ByTime::after(SETUP_TIME))
     };
     made().map_err(|trouble| explain(&there, trouble))
+}
+
+/// Makes the database ready that this session of an administrator is in. `asking`: how long it may take to say who it is.
+pub(super) fn make_ready(session: &mut Session, account: &Account, asking: &dyn Watch) -> Result<(), Trouble> {
+    ask(session, &[SETTINGS])?;
+    let known = known(session, account, asking)?;
+    let fresh = known.is_none();
+    let identity = known.map_or_else(new_identity, Ok)?;
+    let mut all = script(account, &identity);
+    if fresh {
+        all.extend(sample::script(literal));
+    }
+    all.iter().try_for_each(|sql| ask(session, &[sql]).map(|_| ()))
 }
 
 /// Runs a statement of an administrator that MySQL commits by itself.
@@ -263,11 +230,4 @@ fn name(name: &str) -> String {
 /// A text as it is written in SQL, under our settings.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-fn new_identity() -> Result<String, Trouble> {
-    let mut bytes = [0; 16];
-    let drawn = getrandom::fill(&mut bytes);
-    drawn.map_err(|error| SqlError::Unavailable(format!("the system gives no random numbers ({error})")))?;
-    Ok(uuid_of(bytes))
 }

@@ -50,6 +50,11 @@ impl Refused {
         self.code == "25006"
     }
 
+    /// Whether a table is not there, or the schema that it would be in.
+    pub(super) fn is_of_no_table(&self) -> bool {
+        matches!(self.code.as_str(), "42P01" | "3F000")
+    }
+
     /// What it means for whoever asked.
     pub(super) fn trouble(self) -> Trouble {
         let Self { code, words } = self;

@@ -6,30 +6,20 @@
 use super::{
     Postgres,
     records::{self, Row},
+    refusal::Refused,
     session::Session,
 };
 use crate::sql::{
     SqlError, Watch,
-    identity::uuid_of,
-    remote::{ByTime, Remote, RemoteError, Trouble},
+    remote::{
+        ByTime, Remote, RemoteError, Trouble,
+        opening::{self, OPEN_TIME, SETUP_TIME, new_identity, not_ready, patiently, ready},
+    },
     sample,
 };
 use hmac::{Hmac, KeyInit, Mac};
-use protocol::{database::Account, deadline::Deadline, output::say, value::to_hex};
+use protocol::{database::Account, value::to_hex};
 use sha2::{Digest, Sha256};
-use std::{thread, time::Duration};
-
-/// How long a server waits at its start for a database that cannot be reached: one that is being restarted is there again by then.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long it waits before it tries again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
-/// How long the first look at a database may take.
-const OPEN_TIME: Duration = Duration::from_secs(10);
-
-/// How long each statement that makes a database ready may take.
-const SETUP_TIME: Duration = Duration::from_secs(60);
 
 /// What is done once, by a superuser.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -47,24 +37,8 @@ impl Postgres {
     /// # Errors
     /// A sentence that says what to do.
     pub(in crate::sql) fn open(account: &Account) -> Result<Self, RemoteError> {
-        let place = look_patiently(account).map_err(|trouble| explain(account, trouble))?;
+        let place = patiently(|| look(account)).map_err(|trouble| explain(account, trouble))?;
         Ok(Remote::new(place.identity.clone(), place))
-    }
-}
-
-fn look_patiently(account: &Account) -> Result<Place, Trouble> {
-    let until = Deadline::after(PATIENCE);
-    let mut told = false;
-    loop {
-        match look(account) {
-            Err(Trouble::Lost(why)) if !until.has_passed() => {
-                if !std::mem::replace(&mut told, true) {
-                    say!("Waiting for the database: {why}.");
-                }
-                thread::sleep(TRY_AGAIN_AFTER);
-            }
-            looked => return looked,
-        }
     }
 }
 
@@ -91,17 +65,22 @@ fn look(account: &Account) -> Result<Place, Trouble> {
     Ok(Place { account: account.clone(), identity, key })
 }
 
-/// The UUID of the database that this session is in.
+/// The UUID of the database that this session of a server is in.
 pub(super) fn identity(session: &mut Session, watch: &dyn Watch) -> Result<String, Trouble> {
-    let rows = ask_under(watch, session, "SELECT lab.identity()").map_err(|trouble| match trouble {
-        Trouble::Failed(SqlError::Sql(_) | SqlError::Forbidden(_)) => not_ready(),
-        other => other,
-    })?;
-    rows.into_iter().flatten().flatten().next().ok_or_else(not_ready)
+    ready(ask_under(watch, session, "SELECT lab.identity()").map(first))
 }
 
-fn not_ready() -> Trouble {
-    SqlError::Unavailable("it was not made ready for the laboratory; `server init-database` does that".into()).into()
+/// The UUID of the database that this session of a superuser is in, if it has one.
+fn known(session: &mut Session, watch: &dyn Watch) -> Result<Option<String>, Trouble> {
+    match answer(watch, session, "SELECT uuid FROM lab.settings")? {
+        Ok(rows) => Ok(first(rows)),
+        Err(refused) if refused.is_of_no_table() => Ok(None),
+        Err(refused) => Err(refused.trouble()),
+    }
+}
+
+fn first(rows: Vec<Row>) -> Option<String> {
+    rows.into_iter().flatten().flatten().next()
 }
 
 /// With which this account reaches the records: nobody computes it who does not know the password.
@@ -124,6 +103,11 @@ fn ask(session: &mut Session, sql: &str) -> Result<Vec<Row>, Trouble> {
 }
 
 fn ask_under(watch: &dyn Watch, session: &mut Session, sql: &str) -> Result<Vec<Row>, Trouble> {
+    answer(watch, session, sql)?.map_err(Refused::trouble)
+}
+
+/// The rows of a statement, or its refusal.
+fn answer(watch: &dyn Watch, session: &mut Session, sql: &str) -> Result<Result<Vec<Row>, Refused>, Trouble> {
     session.add_statement(sql, &[])?;
     session.flush(watch)?;
     let mut rows = Vec::new();
@@ -134,22 +118,11 @@ fn ask_under(watch: &dyn Watch, session: &mut Session, sql: &str) -> Result<Vec<
         Ok(())
     })?;
     session.tidy_nothing();
-    ended.refused.map_or(Ok(rows), |refused| Err(refused.trouble()))
+    Ok(ended.refused.map_or(Ok(rows), Err))
 }
 
 fn explain(account: &Account, trouble: Trouble) -> RemoteError {
-    let why = match trouble {
-        Trouble::Lost(why) | Trouble::Unsure(why) | Trouble::Again(why) => why,
-        Trouble::Failed(SqlError::Unavailable(why)) => why,
-        Trouble::Failed(error) => error.to_string(),
-    };
-    RemoteError(format!(
-        "The PostgreSQL database {} at {}:{} cannot be used: {}.",
-        account.database,
-        account.host,
-        account.port,
-        why.trim_end_matches('.')
-    ))
+    opening::explain("PostgreSQL", account, trouble)
 }
 
 /// What [`init`] does, for whoever runs it with psql; without the sample tables.
@@ -157,8 +130,8 @@ fn explain(account: &Account, trouble: Trouble) -> RemoteError {
 /// # Errors
 /// If the system gives no random numbers.
 pub(in crate::sql) fn printed(account: &Account) -> Result<String, RemoteError> {
-    let random = random_bytes().map_err(|trouble| explain(account, trouble))?;
-    let batches = &script(account, None, random)[..2];
+    let identity = new_identity().map_err(|trouble| explain(account, trouble))?;
+    let batches = script(account, &identity);
     let database = name(&account.database);
     Ok(format!("-- psql -U postgres\nCREATE DATABASE {database};\n\\connect {database}\n{}", batches.join("\n")))
 }
@@ -171,11 +144,17 @@ pub(in crate::sql) fn printed(account: &Account) -> Result<String, RemoteError> 
 pub(in crate::sql) fn init(account: &Account, admin: &Account) -> Result<(), RemoteError> {
     make_database(account, admin).map_err(|trouble| explain(admin, trouble))?;
     let there = Account { database: account.database.clone(), ..admin.clone() };
-    let done = Session::open(&there, &ByTime::after(OPEN_TIME)).and_then(|mut session| {
-        let known = identity(&mut session, &ByTime::after(SETUP_TIME)).ok();
-        script(account, known, random_bytes()?).iter().try_for_each(|sql| run(&mut session, sql))
-    });
+    let opened = Session::open(&there, &ByTime::after(OPEN_TIME));
+    let done = opened.and_then(|mut session| make_ready(&mut session, account, &ByTime::after(SETUP_TIME)));
     done.map_err(|trouble| explain(&there, trouble))
+}
+
+/// Makes the database ready that this session of a superuser is in. `asking`: how long it may take to say who it is.
+pub(super) fn make_ready(session: &mut Session, account: &Account, asking: &dyn Watch) -> Result<(), Trouble> {
+    let known = known(session, asking)?;
+    let samples = known.is_none().then(|| samples(account));
+    let identity = known.map_or_else(new_identity, Ok)?;
+    script(account, &identity).iter().chain(&samples).try_for_each(|sql| run(session, sql))
 }
 
 fn make_database(account: &Account, admin: &Account) -> Result<(), Trouble> {
@@ -193,14 +172,12 @@ fn run(session: &mut Session, sql: &str) -> Result<(), Trouble> {
 }
 
 /// What makes a database ready, in batches, each of which is a transaction.
-fn script(account: &Account, known: Option<String>, random: [u8; 16]) -> Vec<String> {
+fn script(account: &Account, identity: &str) -> [String; 2] {
     let (role, database, password) = (name(&account.user), name(&account.database), literal(account.password.reveal()));
-    let fresh = known.is_none();
-    let identity = known.unwrap_or_else(|| uuid_of(random));
-    let digest = to_hex(&Sha256::digest(protocol::value::from_hex(&key(account, &identity)[2..]).unwrap_or_default()));
-    let (uuid, user) = (literal(&identity), literal(&account.user));
+    let digest = to_hex(&Sha256::digest(protocol::value::from_hex(&key(account, identity)[2..]).unwrap_or_default()));
+    let (uuid, user) = (literal(identity), literal(&account.user));
     let make_role = format!("CREATE ROLE {role} LOGIN");
-    let mut script = vec![
+    [
         format!(
             "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {user}) THEN EXECUTE {}; END IF; END $do$;
              ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {password};
@@ -215,11 +192,12 @@ fn script(account: &Account, known: Option<String>, random: [u8; 16]) -> Vec<Str
                  lab.note(bytea, bytea, bytea, text, bytea, bytea), lab.role_state(), lab.same_role(text) TO {role};
              DELETE FROM lab.settings; INSERT INTO lab.settings VALUES ({uuid}, '\\x{digest}', {user});"
         ),
-    ];
-    if fresh {
-        script.push(format!("SET ROLE {role}; {}; RESET ROLE", sample::script(literal).join(";\n")));
-    }
-    script
+    ]
+}
+
+/// The sample tables, which belong to the account.
+fn samples(account: &Account) -> String {
+    format!("SET ROLE {}; {}; RESET ROLE", name(&account.user), sample::script(literal).join(";\n"))
 }
 
 /// A name as it is written in SQL.
@@ -230,11 +208,4 @@ fn name(name: &str) -> String {
 /// A text as it is written in SQL, whatever the server is set to.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-fn random_bytes() -> Result<[u8; 16], Trouble> {
-    let mut bytes = [0; 16];
-    let drawn = getrandom::fill(&mut bytes);
-    drawn.map_err(|error| SqlError::Unavailable(format!("the system gives no random numbers ({error})")))?;
-    Ok(bytes)
 }

@@ -20,6 +20,7 @@
 
 mod kept;
 mod line;
+pub(super) mod opening;
 mod pool;
 mod tls;
 

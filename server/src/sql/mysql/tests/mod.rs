@@ -4,6 +4,7 @@
 //! is none, these tests say so and pass, unless `DATABASES=required`.
 
 mod hostile;
+mod identity;
 mod once;
 mod values;
 

@@ -5,6 +5,7 @@
 
 mod at_commit;
 mod hostile;
+mod identity;
 mod once;
 mod opening;
 mod values;
