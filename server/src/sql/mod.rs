@@ -32,6 +32,9 @@ mod titles;
 
 mod sqlite;
 
+#[cfg(test)]
+pub(crate) mod kit;
+
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod remote;
 #[cfg(feature = "postgres")]

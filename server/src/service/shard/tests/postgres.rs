@@ -6,7 +6,10 @@ use crate::{
         fixture::{Fixture, LONG},
         shard::store::Store,
     },
-    sql::{Own, SqlError},
+    sql::{
+        Own, SqlError,
+        kit::remote::{administrator, if_there},
+    },
 };
 use protocol::{
     database::{Account, DatabaseConfig},
@@ -17,7 +20,7 @@ use protocol::{
     value::Value,
 };
 use serde_json::{Value as Json, json};
-use std::{env, ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path};
 
 /// A database of its own, dropped at the end.
 pub(super) struct Made {
@@ -27,22 +30,9 @@ pub(super) struct Made {
 
 impl Made {
     pub(super) fn new() -> Option<Self> {
-        let place = env::var("LAB_POSTGRES").unwrap_or_else(|_| "postgres:postgres@127.0.0.1:5432".into());
-        let (who, place) = place.rsplit_once('@').unwrap();
-        let ((user, password), (host, port)) = (who.split_once(':').unwrap(), place.rsplit_once(':').unwrap());
-        let port: u16 = port.parse().unwrap();
-        let file = json!({
-            "engine": "postgres", "host": host, "port": port, "database": "postgres", "user": user, "password": password,
-        });
-        let config = DatabaseConfig::parse(file.to_string().as_bytes(), Path::new("/database.json")).unwrap();
-        let DatabaseConfig::Postgres(admin) = config else { panic!() };
+        let admin = administrator("LAB_POSTGRES", "postgres:postgres@127.0.0.1:5432", "postgres");
         let database = format!("lab_shards_{:016x}", fastrand::u64(..));
-        if let Err(why) = run(&admin, &format!("CREATE DATABASE {database}")) {
-            assert!(env::var_os("DATABASES").is_none_or(|wish| wish != "required"), "no PostgreSQL: {why}");
-            let name = std::thread::current().name().unwrap_or("this").to_owned();
-            protocol::output::show!("not tested here: {name} (no PostgreSQL at {host}:{port}: {why})");
-            return None;
-        }
+        if_there("PostgreSQL", &admin, run(&admin, &format!("CREATE DATABASE {database}")))?;
         Some(Self { account: Account { database, ..admin.clone() }, admin })
     }
 

@@ -24,7 +24,7 @@ fn a_statement_that_would_run_for_ever_is_ended_and_the_next_is_not_troubled() {
         ),
     ] {
         let begin = Instant::now();
-        let error = db.run(&statement(sql), &within(Duration::from_millis(200), interrupt), &mut Sink::default());
+        let error = db.run(&statement(sql), &after(200, interrupt), &mut Sink::default());
         let failure = error.expect_err(sql).failure();
         assert_eq!((failure.code, failure.definite), (code, true), "{sql}");
         assert!(begin.elapsed() < Duration::from_secs(10), "{sql}: {:?}", begin.elapsed());

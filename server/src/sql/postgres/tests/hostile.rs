@@ -14,7 +14,7 @@ fn a_statement_that_would_run_for_ever_is_ended_and_the_next_is_not_troubled() {
         ("INSERT INTO t SELECT * FROM generate_series(1, 1000000000000)", Interrupt::TimeLimit, ErrorCode::Timeout),
         ("DO $$ BEGIN LOOP END LOOP; END $$", Interrupt::TimeLimit, ErrorCode::Timeout),
     ] {
-        let error = db.run(&statement(sql), &within(Duration::from_millis(200), interrupt), &mut Sink::default());
+        let error = db.run(&statement(sql), &after(200, interrupt), &mut Sink::default());
         let failure = error.unwrap_err().failure();
         assert_eq!((failure.code, failure.definite), (code, true), "{sql}");
         assert_eq!(fixture.number("SELECT count(*) FROM t"), 0, "{sql}");

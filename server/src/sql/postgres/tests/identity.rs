@@ -1,17 +1,6 @@
 //! A database that has an identity keeps it, however it is made ready again.
 
 use super::*;
-use parking_lot::Mutex as Lock;
-
-/// Lets a question wait until it is given up: somebody holds the table that it reads, and lets go when its time is over.
-struct UntilItIsGivenUp(Lock<Option<Session>>);
-
-impl Watch for UntilItIsGivenUp {
-    fn interrupted(&self) -> Option<Interrupt> {
-        drop(self.0.lock().take());
-        Some(Interrupt::TimeLimit)
-    }
-}
 
 #[test]
 fn a_database_that_does_not_say_in_time_who_it_is_gets_no_new_identity() {
@@ -20,9 +9,9 @@ fn a_database_that_does_not_say_in_time_who_it_is_gets_no_new_identity() {
     let session = || Session::open(&there, &ByTime::after(LONG)).unwrap();
     let mut holder = session();
     holder.run("BEGIN; LOCK TABLE lab.settings IN ACCESS EXCLUSIVE MODE", &ByTime::after(LONG)).unwrap();
-    let asking = UntilItIsGivenUp(Lock::new(Some(holder)));
+    let asking = UntilGivenUp::held_by(holder);
     let made = setup::make_ready(&mut session(), &fixture.account, &asking);
-    assert!(asking.0.lock().is_none(), "the question was not given up");
+    assert!(asking.was_given_up(), "the question was not given up");
     assert!(matches!(made, Err(Trouble::Failed(SqlError::Interrupted(Interrupt::TimeLimit)))), "{made:?}");
     assert_eq!(Postgres::open(&fixture.account).unwrap().identity(), fixture.db.identity());
 }

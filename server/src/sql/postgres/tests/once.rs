@@ -5,17 +5,9 @@ use super::*;
 #[test]
 fn a_write_that_is_asked_for_again_is_not_carried_out_again() {
     let Some(fixture) = fixture() else { return };
-    let (db, other) = (&fixture.db, Postgres::open(&fixture.account).unwrap());
-    let (client, sql) = (client(), "INSERT INTO COLORS VALUES ('Sky', '#87CEEB', 'x') RETURNING Name, random()");
-    let answer = ask(db, &first(sql, id(client, 1)));
-    assert!(matches!(&answer, Ok(Outcome::Returned(returned)) if returned.rows == 1 && returned.recorded));
-    for server in [db, &other] {
-        assert_eq!(ask(server, &again(sql, id(client, 1))), answer, "marked");
-        assert_eq!(ask(server, &first(sql, id(client, 1))), answer, "or not");
-    }
-    assert_eq!(fixture.number("SELECT count(*) FROM COLORS WHERE Name = 'Sky'"), 1);
-    let failure = ask(db, &again("DELETE FROM COLORS", id(client, 1))).unwrap_err();
-    assert_eq!((failure.code, failure.definite), (ErrorCode::IdReused, true));
+    let other = Postgres::open(&fixture.account).unwrap();
+    let sql = "INSERT INTO COLORS VALUES ('Sky', '#87CEEB', 'x') RETURNING Name, random()";
+    assert_a_write_is_not_carried_out_again([&fixture.db, &other], sql);
 }
 
 #[test]
@@ -57,25 +49,7 @@ fn each_of_many_ids_is_carried_out_once_though_two_servers_get_it_at_the_same_mo
     let Some(fixture) = fixture() else { return };
     let other = Postgres::open(&fixture.account).unwrap();
     changed(&fixture.db, "CREATE TABLE n (client int, n int)");
-    std::thread::scope(|scope| {
-        for thread in 0..8u64 {
-            let (one, two) = (&fixture.db, &other);
-            let number = client();
-            for server in [one, two] {
-                scope.spawn(move || {
-                    for n in 1..=50 {
-                        let sql = format!("INSERT INTO n VALUES ({thread}, {n})");
-                        let statement = Statement { low_water: n, ..again(&sql, id(number, n)) };
-                        let outcome = ask(server, &statement);
-                        let settled = matches!(&outcome, Err(failure) if failure.code == ErrorCode::Expired);
-                        assert!(outcome == Ok(Outcome::Changed { rows: 1 }) || settled, "{outcome:?}");
-                    }
-                });
-            }
-        }
-    });
-    assert_eq!(fixture.number("SELECT count(*) FROM n"), 400);
-    assert_eq!(fixture.number("SELECT count(*) FROM (SELECT DISTINCT client, n FROM n) AS d"), 400);
+    assert_each_id_is_carried_out_once([&fixture.db, &other]);
 }
 
 #[test]
@@ -95,7 +69,6 @@ fn settled_and_old_ids_are_refused_and_their_records_go() {
     let gone = fixture.inside(&format!("SELECT count(*) FROM lab.outcomes WHERE client = '\\x{old:016x}'"));
     assert_eq!(gone[0][0].as_deref(), Some("0"));
     assert_eq!(fixture.inside("SELECT client FROM lab.forgotten")[0][0], Some(format!("\\x{old:016x}")));
-    let _words = Refusal::TooOld;
 }
 
 #[test]

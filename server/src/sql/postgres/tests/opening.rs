@@ -28,7 +28,7 @@ fn a_connection_that_nobody_waits_for_is_opened_no_further() {
                 stream.write_all(greeting).unwrap();
                 let _until_it_is_closed = stream.read_to_end(&mut Vec::new());
             });
-            let watch = within(Duration::from_millis(100), interrupt);
+            let watch = after(100, interrupt);
             let error = db.run(&statement("SELECT 1"), &watch, &mut Sink::default()).unwrap_err();
             let failure = error.failure();
             assert_eq!((failure.code, failure.definite), (code, true), "{}", failure.message);

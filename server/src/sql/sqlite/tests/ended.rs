@@ -15,7 +15,7 @@ fn a_statement_that_would_run_for_ever_is_ended() {
     ];
     for (sql, interrupt, code) in table {
         let begin = Instant::now();
-        let error = db.run(&statement(&sql), &after(100, interrupt), &mut Kept::default()).unwrap_err();
+        let error = db.run(&statement(&sql), &after(100, interrupt), &mut Sink::default()).unwrap_err();
         assert_eq!(error.failure().code, code, "{sql}");
         assert!(begin.elapsed() < Duration::from_secs(5), "{sql} took {:?}", begin.elapsed());
     }
@@ -28,9 +28,9 @@ fn a_writer_waits_for_another_server_and_is_told_when_that_takes_too_long() {
     let stopped = rusqlite::Connection::open(folder.path().join("database.sqlite")).unwrap();
     stopped.execute_batch("BEGIN IMMEDIATE").unwrap();
     let insert = "INSERT INTO COLORS VALUES (1, 2, 3)";
-    let error = db.run(&statement(insert), &after(100, Interrupt::TimeLimit), &mut Kept::default()).unwrap_err();
+    let error = db.run(&statement(insert), &after(100, Interrupt::TimeLimit), &mut Sink::default()).unwrap_err();
     assert!(matches!(error, SqlError::Interrupted(Interrupt::Locked)), "{error}");
-    let error = db.run(&statement(insert), &after(100, Interrupt::Gone), &mut Kept::default()).unwrap_err();
+    let error = db.run(&statement(insert), &after(100, Interrupt::Gone), &mut Sink::default()).unwrap_err();
     assert_eq!(error.failure().code, ErrorCode::Cancelled, "{error}");
     assert_eq!(number(db, "SELECT count(*) FROM COLORS"), 139, "readers do not wait");
     stopped.execute_batch("COMMIT").unwrap();
@@ -86,7 +86,7 @@ fn a_panic_in_the_middle_leaves_nothing_locked() {
         assert!(times.fetch_add(1, Ordering::Relaxed) > 0, "a defect, on purpose");
         SystemTime::now()
     });
-    let insert = || db.run(&statement("INSERT INTO COLORS VALUES (1, 2, 3)"), &patient(), &mut Kept::default());
+    let insert = || db.run(&statement("INSERT INTO COLORS VALUES (1, 2, 3)"), &patient(), &mut Sink::default());
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(insert)).is_err());
     assert_eq!(changed(&db, "DELETE FROM COLORS"), 139);
     let other = Sqlite::open(&folder.path().join("database.sqlite")).unwrap();
@@ -133,12 +133,12 @@ fn a_writer_that_waits_for_another_of_the_same_server_notices_that_nobody_waits_
     let held: Arc<dyn Watch> = Arc::new(Held(runs, Arc::clone(&end)));
     let endless = format!("INSERT INTO COLORS {FOR_EVER} SELECT x, 1, 2 FROM c");
     std::thread::scope(|scope| {
-        scope.spawn(|| db.run(&statement(&endless), &held, &mut Kept::default()).unwrap_err());
+        scope.spawn(|| db.run(&statement(&endless), &held, &mut Sink::default()).unwrap_err());
         // The first look is the reader's, at most; by the third the lock is held.
         (0..3).for_each(|_| running.recv_timeout(Duration::from_secs(20)).unwrap());
         let waits = |interrupt| {
             let insert = statement("INSERT INTO COLORS VALUES (1, 2, 3)");
-            db.run(&insert, &after(50, interrupt), &mut Kept::default()).unwrap_err().failure()
+            db.run(&insert, &after(50, interrupt), &mut Sink::default()).unwrap_err().failure()
         };
         let late = waits(Interrupt::TimeLimit);
         assert_eq!((late.code, late.definite), (ErrorCode::Timeout, true));

@@ -205,7 +205,7 @@ fn our_own_statements_are_not_open_to_a_client_who_sends_their_text() {
     let Fixture { db, .. } = &fixture();
     let sql = "DELETE FROM COLORS WHERE Name = 'Red'";
     let repeat = Statement { repeated: true, ..statement(sql) };
-    db.run(&repeat, &patient(), &mut Kept::default()).unwrap();
+    db.run(&repeat, &patient(), &mut Sink::default()).unwrap();
     for sql in records::ALL {
         let failure = run(db, sql).map(|_| ()).unwrap_err().failure();
         assert!(matches!(failure.code, ErrorCode::Forbidden | ErrorCode::BadRequest), "{sql}: {failure:?}");
@@ -240,7 +240,7 @@ fn a_request_marked_read_only_never_writes() {
     let Fixture { db, .. } = &fixture();
     let marked = |sql| {
         let statement = Statement { read_only: true, ..statement(sql) };
-        db.run(&statement, &patient(), &mut Kept::default()).map_err(|e| e.failure().code)
+        db.run(&statement, &patient(), &mut Sink::default()).map_err(|e| e.failure().code)
     };
     assert_eq!(marked("SELECT 1"), Ok(Outcome::Rows { rows: 1 }));
     assert_eq!(marked("WITH x AS (SELECT 1) DELETE FROM COLORS"), Err(ErrorCode::Forbidden));

@@ -7,56 +7,16 @@ mod hostile;
 mod twice;
 
 use super::*;
+use crate::sql::kit::*;
 use protocol::{
-    id::{IdSource, RequestId, draw_client_number},
-    message::{ErrorCode, Failure, read_rows},
+    id::{RequestId, draw_client_number},
+    message::ErrorCode,
     value::Value,
 };
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant, SystemTime},
 };
-
-/// Keeps what comes.
-#[derive(Default)]
-struct Kept {
-    titles: Vec<String>,
-    rows: Vec<Vec<Value>>,
-}
-
-impl RowSink for Kept {
-    fn columns(&mut self, titles: &[String]) -> Result<(), SqlError> {
-        assert!(self.titles.is_empty(), "titles come once");
-        self.titles = titles.to_vec();
-        Ok(())
-    }
-
-    fn row(&mut self, row: &[Value]) -> Result<(), SqlError> {
-        assert_eq!(row.len(), self.titles.len());
-        self.rows.push(row.to_vec());
-        Ok(())
-    }
-}
-
-/// Ends a statement at a point in time.
-struct Until(Instant, Interrupt);
-
-impl Watch for Until {
-    fn interrupted(&self) -> Option<Interrupt> {
-        (Instant::now() >= self.0).then_some(self.1)
-    }
-}
-
-fn patient() -> Arc<dyn Watch> {
-    Arc::new(Until(Instant::now() + Duration::from_secs(30), Interrupt::TimeLimit))
-}
-
-fn after(ms: u64, interrupt: Interrupt) -> Arc<dyn Watch> {
-    Arc::new(Until(Instant::now() + Duration::from_millis(ms), interrupt))
-}
 
 struct Fixture {
     db: Sqlite,
@@ -66,65 +26,6 @@ struct Fixture {
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     Fixture { db: Sqlite::open(&folder.path().join("database.sqlite")).unwrap(), folder }
-}
-
-/// A statement under an id that nobody else has.
-fn statement(sql: &str) -> Statement<'_> {
-    static IDS: LazyLock<IdSource> = LazyLock::new(|| IdSource::new(draw_client_number(SystemTime::now())));
-    Statement { sql, request: IDS.next(), read_only: false, repeated: false, low_water: 0 }
-}
-
-fn run(db: &Sqlite, sql: &str) -> Result<(Outcome, Kept), SqlError> {
-    let mut kept = Kept::default();
-    db.run(&statement(sql), &patient(), &mut kept).map(|outcome| (outcome, kept))
-}
-
-fn changed(db: &Sqlite, sql: &str) -> u64 {
-    match run(db, sql) {
-        Ok((Outcome::Changed { rows }, _)) => rows,
-        other => panic!("{sql}: {:?}", other.map(|(outcome, _)| outcome)),
-    }
-}
-
-fn rows(db: &Sqlite, sql: &str) -> Vec<Vec<Value>> {
-    match run(db, sql) {
-        Ok((Outcome::Returned(returned), _)) => read_rows(returned.lines.as_bytes()).collect::<Result<_, _>>().unwrap(),
-        Ok((Outcome::Rows { rows }, kept)) if rows == kept.rows.len() as u64 => kept.rows,
-        other => panic!("{sql}: {:?}", other.map(|(outcome, _)| outcome)),
-    }
-}
-
-fn number(db: &Sqlite, sql: &str) -> i64 {
-    match rows(db, sql).first().map(Vec::as_slice) {
-        Some([Value::Integer(number)]) => *number,
-        other => panic!("{sql}: {other:?}"),
-    }
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.into())
-}
-
-/// A client of its own.
-fn client() -> u64 {
-    draw_client_number(SystemTime::now())
-}
-
-fn id(client: u64, sequence: u64) -> RequestId {
-    RequestId { client, sequence }
-}
-
-/// The answer to a statement under this id, as it would be told.
-fn ask(db: &Sqlite, statement: &Statement<'_>) -> Result<Outcome, Failure> {
-    db.run(statement, &patient(), &mut Kept::default()).map_err(|error| error.failure())
-}
-
-fn first(sql: &str, request: RequestId) -> Statement<'_> {
-    Statement { request, ..statement(sql) }
-}
-
-fn again(sql: &str, request: RequestId) -> Statement<'_> {
-    Statement { repeated: true, ..first(sql, request) }
 }
 
 fn two_servers() -> (Sqlite, Sqlite, tempfile::TempDir) {
@@ -227,7 +128,7 @@ fn many_writers_of_several_servers_lose_nothing() {
                 let (server, failed) = (Arc::clone(&server), &failed);
                 scope.spawn(move || {
                     for n in 0..EACH {
-                        let written = run(&server, &format!("INSERT INTO t VALUES ({n})"));
+                        let written = run(&*server, &format!("INSERT INTO t VALUES ({n})"));
                         failed.fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
                     }
                 });

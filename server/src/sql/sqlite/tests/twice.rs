@@ -168,7 +168,7 @@ fn what_was_ended_from_outside_has_no_outcome_and_may_still_be_carried_out() {
     for (interrupt, repeated) in [(Interrupt::TimeLimit, false), (Interrupt::Gone, false), (Interrupt::TimeLimit, true)]
     {
         let statement = Statement { repeated, ..first(&endless, id(client, 1)) };
-        let failure = db.run(&statement, &after(50, interrupt), &mut Kept::default()).unwrap_err().failure();
+        let failure = db.run(&statement, &after(50, interrupt), &mut Sink::default()).unwrap_err().failure();
         assert_eq!(failure.definite, !repeated, "{failure:?}");
     }
     assert_eq!(inside(&folder, OUTCOMES), 0);
@@ -186,7 +186,7 @@ fn a_recorded_outcome_is_told_while_somebody_else_holds_the_lock_and_an_unknown_
     assert_eq!(ask(&db, &again(sql, id(client, 1))), answer);
     let waits = |repeated, interrupt| {
         let statement = Statement { repeated, ..first(sql, id(client, 2)) };
-        db.run(&statement, &after(50, interrupt), &mut Kept::default()).unwrap_err().failure()
+        db.run(&statement, &after(50, interrupt), &mut Sink::default()).unwrap_err().failure()
     };
     let failure = waits(false, Interrupt::TimeLimit);
     assert_eq!((failure.code, failure.definite), (ErrorCode::Timeout, true));
