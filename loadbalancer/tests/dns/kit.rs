@@ -1,10 +1,9 @@
 //! Name servers that do as they are told, a load balancer in front of them, and askers.
 
-use crossbeam_channel::Receiver;
+pub use super::side::{LONG, eventually};
+
+use super::side::{Front, Sender};
 use loadbalancer::{
-    LoadBalancer,
-    config::Config,
-    event::{Event, Events, Record, Wants},
     frontend::side::Side,
     pool::{Pool, State},
 };
@@ -16,17 +15,14 @@ use protocol::{
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    ops::Deref,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
-use tempfile::TempDir;
-
-/// How long anything that must happen is waited for.
-pub const LONG: Duration = Duration::from_secs(20);
 
 /// What a name server sends for a query, to where it came from.
 pub type Answers = dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send + Sync;
@@ -153,14 +149,14 @@ pub fn about(asked: &[u8], names: &[(&str, [u8; 4])]) -> Option<Vec<u8>> {
 }
 
 /// A load balancer in front of name servers.
-pub struct Lab {
-    balancer: Option<LoadBalancer>,
-    pub pool: Arc<Pool>,
-    pub address: SocketAddr,
-    events: Receiver<Arc<Record>>,
-    /// What a quiet terminal would get.
-    news: Receiver<Arc<Record>>,
-    _folder: TempDir,
+pub struct Lab(Front);
+
+impl Deref for Lab {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.0
+    }
 }
 
 impl Lab {
@@ -171,21 +167,7 @@ impl Lab {
 
     /// In front of servers that are named so.
     pub fn naming(flags: &[&str], servers: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = folder.path().join("servers.json");
-        let mut args =
-            vec!["loadbalancer", "--listen", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--no-journal", "--no-admin"];
-        args.extend(["--registry", registry.to_str().unwrap()]);
-        args.extend(flags);
-        args.extend(servers.iter().flat_map(|server| ["--dns-server", server.as_str()]));
-        let config = <Config as clap::Parser>::try_parse_from(args).unwrap();
-        // Whoever wants the news only is told first: what he has not got when the other one has, he does not get.
-        let (events, mut heard) = Events::for_listeners(&[Wants::News, Wants::Everything]);
-        let (heard, news) = (heard.remove(1), heard.remove(0));
-        let balancer = LoadBalancer::start_heard(&config, events).unwrap();
-        let side = balancer.side("dns").unwrap();
-        let (pool, address) = (Arc::clone(side.pool()), side.address());
-        let lab = Self { balancer: Some(balancer), pool, address, events: heard, news, _folder: folder };
+        let lab = Self(Front::start("dns", flags, servers));
         lab.until_up(servers.len());
         lab
     }
@@ -203,7 +185,7 @@ impl Lab {
     }
 
     fn side(&self, frontend: &str) -> &Side {
-        self.balancer.as_ref().and_then(|balancer| balancer.side(frontend)).unwrap()
+        self.balancer().side(frontend).unwrap()
     }
 
     /// Waits until so many servers get queries.
@@ -217,72 +199,32 @@ impl Lab {
         Asker::new(self.address).ask(name)
     }
 
-    /// What a quiet terminal has got since this was asked last.
-    pub fn news(&self) -> Vec<Event> {
-        self.news.try_iter().map(|record| record.event.clone()).collect()
-    }
-
-    /// Waits for the next event of which this is true.
-    pub fn event(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        let until = Instant::now() + LONG;
-        loop {
-            let record = self.events.recv_deadline(until).unwrap_or_else(|_| panic!("never: {what}"));
-            if wanted(&record.event) {
-                return record.event.clone();
-            }
-        }
-    }
-
     /// Ends it as a person would.
-    pub fn end(mut self) {
-        self.balancer.take().unwrap().end();
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Some(balancer) = self.balancer.take() {
-            balancer.end();
-        }
-    }
-}
-
-/// Waits until this is so.
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < until, "never: {what}");
-        thread::park_timeout(Duration::from_millis(1));
+    pub fn end(self) {
+        drop(self);
     }
 }
 
 /// Somebody who asks.
-pub struct Asker {
-    socket: UdpSocket,
+pub struct Asker(Sender);
+
+impl Deref for Asker {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.0
+    }
 }
 
 impl Asker {
     pub fn new(balancer: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(balancer).unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
-        Self { socket }
-    }
-
-    pub fn say(&self, bytes: &[u8]) -> &Self {
-        self.socket.send(bytes).unwrap();
-        self
-    }
-
-    pub fn hear(&self) -> Vec<u8> {
-        let mut buffer = [0; 65_535];
-        let length = self.socket.recv(&mut buffer).expect("an answer");
-        buffer[..length].to_vec()
+        Self(Sender::new(balancer))
     }
 
     /// Asks under this id.
     pub fn send(&self, id: u16, name: &str) -> &Self {
-        self.say(&query(id, &question(name), None))
+        self.say(&query(id, &question(name), None));
+        self
     }
 
     /// Asks, and waits for the answer, which must be one to this question.

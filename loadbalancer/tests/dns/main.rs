@@ -1,6 +1,9 @@
 //! The DNS frontend with real sockets, in front of name servers that answer, are silent, late, wrong, or gone.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
 
+#[path = "../kit/side.rs"]
+mod side;
+
 mod kit;
 mod strangers;
 mod zone;

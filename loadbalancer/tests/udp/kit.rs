@@ -1,14 +1,12 @@
 //! Servers of datagrams that do as they are told, a load balancer in front of them, and clients.
 
-use crossbeam_channel::Receiver;
-use loadbalancer::{
-    LoadBalancer,
-    config::Config,
-    event::{Event, Events, Record, Wants},
-    pool::{Pool, State},
-};
+pub use super::side::{LONG, eventually};
+
+use super::side::{Front, Sender};
+use loadbalancer::pool::State;
 use std::{
     net::{SocketAddr, UdpSocket},
+    ops::Deref,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +14,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
-/// How long anything that must happen is waited for.
-pub const LONG: Duration = Duration::from_secs(20);
 /// Flags with which nobody loses patience, so that a busy machine is not taken for a silent server.
 pub const PATIENT: [&str; 4] = ["--udp-timeout", "60s", "--udp-try", "60s"];
 /// A probe that servers of this kit answer. One that comes while a server closes may get neither an answer nor a refusal.
@@ -116,34 +111,21 @@ pub fn reversed(asked: &[u8], tag: usize) -> Vec<u8> {
 }
 
 /// A load balancer in front of servers, which are S1, S2 …
-pub struct Lab {
-    balancer: Option<LoadBalancer>,
-    pub pool: Arc<Pool>,
-    pub address: SocketAddr,
-    events: Receiver<Arc<Record>>,
-    /// What a quiet terminal would get.
-    news: Receiver<Arc<Record>>,
-    _folder: TempDir,
+pub struct Lab(Front);
+
+impl Deref for Lab {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.0
+    }
 }
 
 impl Lab {
     pub fn new(flags: &[&str], servers: &[&Server]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = folder.path().join("servers.json");
-        let mut args = vec!["loadbalancer", "--listen", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--no-journal"];
-        args.extend(["--no-admin", "--balance", "round-robin", "--registry", registry.to_str().unwrap()]);
-        args.extend(flags);
         let named = servers.iter().enumerate().map(|(n, server)| format!("S{}={}", n + 1, server.address));
-        let named: Vec<String> = named.flat_map(|server| ["--udp-server".to_owned(), server]).collect();
-        args.extend(named.iter().map(String::as_str));
-        let config = <Config as clap::Parser>::try_parse_from(args).unwrap();
-        // Whoever wants the news only is told first: what he has not got when the other one has, he does not get.
-        let (events, mut heard) = Events::for_listeners(&[Wants::News, Wants::Everything]);
-        let (heard, news) = (heard.remove(1), heard.remove(0));
-        let balancer = LoadBalancer::start_heard(&config, events).unwrap();
-        let side = balancer.side("udp").unwrap();
-        let (pool, address) = (Arc::clone(side.pool()), side.address());
-        let lab = Self { balancer: Some(balancer), pool, address, events: heard, news, _folder: folder };
+        let flags = [&["--balance", "round-robin"], flags].concat();
+        let lab = Self(Front::start("udp", &flags, &named.collect::<Vec<_>>()));
         eventually("the servers are up", || (1..=servers.len()).all(|n| lab.is_up(n)));
         lab
     }
@@ -158,71 +140,30 @@ impl Lab {
         self.state(number) == Some(State::Up)
     }
 
-    /// What a quiet terminal has got since this was asked last.
-    pub fn news(&self) -> Vec<Event> {
-        self.news.try_iter().map(|record| record.event.clone()).collect()
-    }
-
-    /// Waits for the next event of which this is true.
-    pub fn event(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        let until = Instant::now() + LONG;
-        loop {
-            let record = self.events.recv_deadline(until).unwrap_or_else(|_| panic!("never: {what}"));
-            if wanted(&record.event) {
-                return record.event.clone();
-            }
-        }
-    }
-
     pub fn client(&self) -> Client {
         Client::new(self.address)
     }
 
     /// Ends it as a person would.
-    pub fn end(mut self) {
-        self.balancer.take().unwrap().end();
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Some(balancer) = self.balancer.take() {
-            balancer.end();
-        }
-    }
-}
-
-/// Waits until this is so.
-pub fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let until = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < until, "never: {what}");
-        thread::park_timeout(Duration::from_millis(1));
+    pub fn end(self) {
+        drop(self);
     }
 }
 
 /// Somebody who asks.
-pub struct Client {
-    pub socket: UdpSocket,
+pub struct Client(Sender);
+
+impl Deref for Client {
+    type Target = Sender;
+
+    fn deref(&self) -> &Sender {
+        &self.0
+    }
 }
 
 impl Client {
     pub fn new(balancer: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(balancer).unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
-        Self { socket }
-    }
-
-    pub fn say(&self, bytes: &[u8]) -> &Self {
-        self.socket.send(bytes).unwrap();
-        self
-    }
-
-    pub fn hear(&self) -> Vec<u8> {
-        let mut buffer = vec![0; 65_535];
-        let length = self.socket.recv(&mut buffer).expect("an answer");
-        buffer[..length].to_vec()
+        Self(Sender::new(balancer))
     }
 
     /// Asks, and waits for the answer.

@@ -1,6 +1,9 @@
 //! Datagrams through the load balancer: in tagged mode each answer to whom it belongs, whatever servers and strangers send.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
 
+#[path = "../kit/side.rs"]
+mod side;
+
 mod flows;
 mod kit;
 mod mutated;
