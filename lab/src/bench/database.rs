@@ -2,8 +2,8 @@
 //!
 //! The same statement, one row by its primary key, is asked over the same number of connections: by `pgbench`, which prepares it once on
 //! each (`-M prepared`); by our clients at a server; and by our clients through the load balancer and two servers. A server of
-//! ours prepares it for every request, inside a transaction that may only read, and takes back what it may have left: that is what
-//! is measured here, along with the way.
+//! ours keeps it parsed on each connection, runs it inside a transaction that may only read, and takes back what it may have left: that is
+//! what is measured here, along with the way.
 //!
 //! pgbench, our clients, servers and the engine share the machine, so the engine has the less of it the more the way costs.
 

@@ -12,6 +12,7 @@
 //! more); COMMIT and ROLLBACK are found out in the reading transaction, where they do no harm; SET, LISTEN and what
 //! else is for a session is refused by the name under which PostgreSQL reports it done, and PREPARE before it is sent ([`two_phase`]).
 //! After each request the session is put back: rolled back, unlocked, rid of prepared statements, and after a write `DISCARD ALL`.
+//! What stays is one statement, parsed, where no SQL reaches it ([`held`]).
 //!
 //! **What is different from SQLite** is listed in `docs/reference/database.md`.
 
@@ -19,6 +20,7 @@ mod login;
 mod refusal;
 mod records;
 mod own;
+mod held;
 mod session;
 pub(super) mod setup;
 mod two_phase;
@@ -27,6 +29,7 @@ mod values;
 pub(crate) use own::Own;
 
 use self::{
+    refusal::Refused,
     session::{COMMIT_TIME, Ended, LOGIN_TIME, Session, Status},
     setup::Place,
 };
@@ -78,19 +81,13 @@ impl Link for Connection {
 
     fn read(&mut self, sql: &str, watch: &dyn Watch, sink: &mut dyn RowSink) -> Result<Read, Trouble> {
         two_phase::check(sql)?;
-        self.session.add_statement(BEGIN_READING, &[])?;
-        self.session.add_clients(sql)?;
-        // What takes it all back is under way at once: one way there and back for a read that succeeds. Whoever fails has it skipped.
-        self.session.add_end()?;
-        let mut answer = Answer::behind_a_begin();
-        let ended = self.clients(watch, &mut answer, sink)?;
-        let plain = ended.refused.is_none() && answer.tag.starts_with("SELECT");
-        if !plain || ended.status != Status::Idle {
-            self.session.tidy(ended.status, !plain)?;
-        } else {
-            self.session.tidy_nothing();
+        let held = self.session.holds(sql);
+        let (mut answer, mut refused) = self.try_to_read(sql, watch, sink)?;
+        if held && refused.is_some() && answer.kinds.is_none() {
+            // What it was parsed to may be no more: a column that was dropped and is there again. Now it is parsed anew.
+            (answer, refused) = self.try_to_read(sql, watch, sink)?;
         }
-        if let Some(refused) = ended.refused {
+        if let Some(refused) = refused {
             return if refused.would_write() { Ok(Read::ItWrites) } else { Err(refused.trouble()) };
         }
         answer.only_reads()?;
@@ -125,6 +122,28 @@ impl Link for Connection {
 }
 
 impl Connection {
+    /// Runs a client's statement in a transaction that may only read, and puts the session back. With the answer comes why it was refused.
+    fn try_to_read(
+        &mut self,
+        sql: &str,
+        watch: &dyn Watch,
+        sink: &mut dyn RowSink,
+    ) -> Result<(Answer, Option<Refused>), Trouble> {
+        // What takes it all back is under way at once: one way there and back for a read that succeeds. Whoever fails has it skipped.
+        self.session.add_read(BEGIN_READING, sql)?;
+        let mut answer = Answer::behind_a_begin();
+        let ended = self.clients(watch, &mut answer, sink)?;
+        let plain = ended.refused.is_none() && answer.tag.starts_with("SELECT");
+        if !plain || ended.status != Status::Idle {
+            self.session.tidy(ended.status, !plain)?;
+        } else {
+            self.session.tidy_nothing();
+        }
+        // Behind the client's statement only ours can have failed, and what they were for has been done just now.
+        let refused = ended.refused.filter(|_| answer.turn != Turn::End);
+        Ok((answer, refused))
+    }
+
     fn transaction(&mut self, write: &Write<'_>, work: Work<'_>, watch: &dyn Watch) -> Result<Written, Trouble> {
         let now = (write.clock)();
         self.session.add_statement(BEGIN_WRITING, &[])?;

@@ -3,17 +3,24 @@
 //! Requests go out in batches that end with *Sync*: when one of a batch fails, the rest of it is skipped, and *ReadyForQuery* ends
 //! the answer with the state of the transaction. All values travel as text, as psql shows them.
 //!
-//! Source: <https://www.postgresql.org/docs/current/protocol-flow.html>, section "Extended Query".
+//! A read ends with a *function call* instead of the Sync ([`Session::add_read`]): that is a message that needs no SQL to be parsed, and
+//! *ReadyForQuery* follows it as well. When it is skipped because of an error, nothing ends the answer, and the Sync is sent with what
+//! tidies up.
+//!
+//! Sources: <https://www.postgresql.org/docs/current/protocol-flow.html>, sections "Extended Query" and "Function Call".
 
-use super::{login, refusal::Refused};
+use super::{held::Held, login, refusal::Refused};
 use crate::sql::{
     SqlError, Watch,
     remote::{ByTime, InTime, Line, Trouble},
 };
-use bytes::BytesMut;
-use postgres_protocol::message::{
-    backend::{Header, Message},
-    frontend,
+use bytes::{Buf, BufMut, BytesMut};
+use postgres_protocol::{
+    Oid,
+    message::{
+        backend::{Header, Message},
+        frontend,
+    },
 };
 use protocol::database::{Account, Tls};
 use std::{io, time::Duration};
@@ -28,8 +35,19 @@ pub(super) const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Locks of a session outlive its transactions.
 const UNLOCK: &str = "SELECT pg_catalog.pg_advisory_unlock_all()";
 
-/// So do prepared statements, which a function that a SELECT calls can make. Ours have no name, and are not meant by it.
+/// The function of it by its number in the catalogue, which never changes.
+pub(super) const UNLOCK_ALL: Oid = 2892;
+
+/// So do prepared statements, which a function that a SELECT calls can make. The one without a name is out of the reach of SQL, and not
+/// meant by it.
 const FORGET: &str = "DEALLOCATE ALL";
+
+/// The name of what is ours beside a client's statement, which has the place without a name. It is there while no SQL of clients runs.
+const OURS: &str = "lab";
+
+/// What begins a function call, and the answer to one.
+const CALL: u8 = b'F';
+const RETURNED: u8 = b'V';
 
 /// How long sending the wish to cancel may take.
 const CANCEL_TIME: Duration = Duration::from_secs(1);
@@ -39,6 +57,12 @@ pub(super) struct Session {
     line: Line,
     /// What is to be sent with the next flush.
     batch: BytesMut,
+    /// Behind how many statements the batch ends with a function call; `None` if it ends with a Sync.
+    call_behind: Option<usize>,
+    /// Whether PostgreSQL skips all that comes up to a Sync, which was not sent yet.
+    skips: bool,
+    /// The client's statement that is parsed already.
+    held: Option<Held>,
     /// Whether nothing of the last request is left.
     clean: bool,
     /// Whether all that was sent is answered.
@@ -79,6 +103,9 @@ impl Session {
         let mut session = Self {
             line,
             batch: BytesMut::new(),
+            call_behind: None,
+            skips: false,
+            held: None,
             clean: false,
             answered: true,
             idle: true,
@@ -108,10 +135,22 @@ impl Session {
     /// The same; without a text it is the statement that was added last, with other values.
     pub(super) fn add_statement_again(&mut self, sql: Option<&str>, values: &[Option<&str>]) -> Result<(), Trouble> {
         if let Some(sql) = sql {
-            self.add(|buf| frontend::parse("", sql, [], buf))?;
+            self.parse(sql)?;
         }
-        self.add(|buf| bind(values, buf))?;
+        self.add(|buf| bind("", values, buf))?;
         self.add(|buf| frontend::execute("", 0, buf))
+    }
+
+    /// Has a statement parsed into the place without a name.
+    fn parse(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.held = None;
+        self.add(|buf| frontend::parse("", sql, [], buf))
+    }
+
+    /// Adds statements of ours as one text, which empties the place without a name, too.
+    fn add_query(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.held = None;
+        self.add(|buf| frontend::query(sql, buf))
     }
 
     /// Adds a client's statement, whose columns are to be described.
@@ -121,20 +160,60 @@ impl Session {
 
     /// Adds a statement with these values, whose columns are to be described.
     pub(super) fn add_question(&mut self, sql: &str, values: &[Option<&str>]) -> Result<(), Trouble> {
-        self.add(|buf| frontend::parse("", sql, [], buf))?;
-        self.add(|buf| bind(values, buf))?;
+        self.parse(sql)?;
+        self.ask(values)
+    }
+
+    /// Adds a question to the statement in the place without a name.
+    fn ask(&mut self, values: &[Option<&str>]) -> Result<(), Trouble> {
+        self.add(|buf| bind("", values, buf))?;
         self.add(|buf| frontend::describe(b'P', "", buf))?;
         self.add(|buf| frontend::execute("", 0, buf))
     }
 
-    /// Adds what takes back all that a statement can have left that returned rows in a reading transaction.
-    pub(super) fn add_end(&mut self) -> Result<(), Trouble> {
-        ["ROLLBACK", UNLOCK, FORGET].into_iter().try_for_each(|sql| self.add_statement(sql, &[]))
+    /// Whether a client's statement is parsed already, and would still be taken for the same.
+    pub(super) fn holds(&self, sql: &str) -> bool {
+        self.held.as_ref().is_some_and(|held| held.is(sql))
+    }
+
+    /// Adds all that a client's statement needs that may only read: what begins its transaction, the statement, and what takes back
+    /// all that it can have left if it returned rows. It is parsed only if it was not before.
+    pub(super) fn add_read(&mut self, begin: &str, sql: &str) -> Result<(), Trouble> {
+        self.add_ours(begin)?;
+        self.add(|buf| frontend::close(b'S', OURS, buf))?;
+        if !self.holds(sql) {
+            self.parse(sql)?;
+            self.held = Held::now(sql);
+        }
+        self.ask(&[])?;
+        if self.held.is_none() {
+            // Nobody is going to ask it again, and its plan may be large.
+            self.add(|buf| frontend::close(b'S', "", buf))?;
+        }
+        self.add_ours("ROLLBACK")?;
+        self.add(|buf| frontend::close(b'S', OURS, buf))?;
+        // It is one of them itself.
+        self.add_ours(FORGET)?;
+        self.add(|buf| {
+            call(UNLOCK_ALL, buf);
+            Ok(())
+        })?;
+        self.call_behind = Some(4);
+        Ok(())
+    }
+
+    /// Adds a statement of ours that leaves the place without a name alone. Where somebody else has taken the name, it is refused.
+    fn add_ours(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.add(|buf| frontend::parse(OURS, sql, [], buf))?;
+        self.add(|buf| bind(OURS, &[], buf))?;
+        self.add(|buf| frontend::execute("", 0, buf))
     }
 
     /// Sends the batch, with the mark that ends it.
     pub(super) fn flush(&mut self, watch: &dyn Watch) -> Result<(), Trouble> {
-        frontend::sync(&mut self.batch);
+        if self.call_behind.is_none() {
+            frontend::sync(&mut self.batch);
+        }
         self.send(watch)
     }
 
@@ -153,6 +232,16 @@ impl Session {
             if header.is_some_and(|header| header.len() as usize > crate::sql::remote::MAX_MESSAGE) {
                 return Err(SqlError::TooLarge("A row is larger than 16 MiB.".into()).into());
             }
+            if let Some(header) = header.filter(|header| header.tag() == RETURNED) {
+                // What our own function returns is nothing.
+                let length = header.len() as usize + 1;
+                if self.line.inbox.len() < length {
+                    self.line.fill(watch)?;
+                } else {
+                    self.line.inbox.advance(length);
+                }
+                continue;
+            }
             match Message::parse(&mut self.line.inbox).map_err(nonsense)? {
                 Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
                 Some(message) => return Ok(message),
@@ -168,6 +257,7 @@ impl Session {
         mut each: impl FnMut(Message) -> Result<(), Trouble>,
     ) -> Result<Ended, Trouble> {
         let mut refused: Option<Refused> = None;
+        let (call_behind, mut done) = (self.call_behind.take(), 0);
         loop {
             match self.next(watch)? {
                 Message::ErrorResponse(body) => {
@@ -176,6 +266,11 @@ impl Session {
                         return Err(Trouble::Lost(new.words));
                     }
                     refused.get_or_insert(new);
+                    self.held = None;
+                    if call_behind.is_some_and(|statements| done < statements) {
+                        self.skips = true;
+                        return Ok(Ended { status: Status::Failed, refused });
+                    }
                 }
                 Message::ReadyForQuery(body) => {
                     let status = match body.status() {
@@ -192,14 +287,17 @@ impl Session {
                     )
                     .into());
                 }
-                other => each(other)?,
+                other => {
+                    done += usize::from(matches!(other, Message::CommandComplete(_) | Message::EmptyQueryResponse));
+                    each(other)?;
+                }
             }
         }
     }
 
     /// Runs statements of our own that need no values and whose rows nobody wants.
     pub(super) fn run(&mut self, sql: &str, watch: &dyn Watch) -> Result<Ended, Trouble> {
-        self.add(|buf| frontend::query(sql, buf))?;
+        self.add_query(sql)?;
         self.send(watch)?;
         self.answer(watch, |_| Ok(()))
     }
@@ -210,10 +308,14 @@ impl Session {
         let rollback = if all { "ROLLBACK".to_owned() } else { format!("ROLLBACK; {UNLOCK}; {FORGET}") };
         let wanted = [(status != Status::Idle).then_some(rollback.as_str()), all.then_some("DISCARD ALL")];
         let wanted = wanted.into_iter().flatten();
-        wanted.clone().try_for_each(|sql| self.add(|buf| frontend::query(sql, buf)))?;
+        let answers = wanted.clone().count() + usize::from(self.skips);
+        if std::mem::take(&mut self.skips) {
+            frontend::sync(&mut self.batch);
+        }
+        wanted.into_iter().try_for_each(|sql| self.add_query(sql))?;
         self.send(&watch)?;
         let mut clean = true;
-        for _ in wanted {
+        for _ in 0..answers {
             let ended = self.answer(&watch, |_| Ok(()))?;
             clean = ended.refused.is_none() && ended.status == Status::Idle;
         }
@@ -264,15 +366,25 @@ pub(super) fn unanswered(trouble: Trouble) -> Trouble {
     }
 }
 
-/// Binds values as text, and asks for all columns as text.
-fn bind(values: &[Option<&str>], buf: &mut BytesMut) -> io::Result<()> {
+/// Calls a function without arguments.
+fn call(function: Oid, buf: &mut BytesMut) {
+    // Its own four bytes, the function's four, and three numbers of two: formats of arguments, arguments, the format of what it returns.
+    const LENGTH: u32 = 14;
+    buf.put_u8(CALL);
+    buf.put_u32(LENGTH);
+    buf.put_u32(function);
+    buf.put_bytes(0, 6);
+}
+
+/// Binds values to a statement as text, and asks for all columns as text.
+fn bind(statement: &str, values: &[Option<&str>], buf: &mut BytesMut) -> io::Result<()> {
     let text = |value: &Option<&str>, buf: &mut BytesMut| {
         Ok(value.map_or(postgres_protocol::IsNull::Yes, |text| {
             buf.extend_from_slice(text.as_bytes());
             postgres_protocol::IsNull::No
         }))
     };
-    frontend::bind("", "", [], values, text, [], buf).map_err(|error| match error {
+    frontend::bind("", statement, [], values, text, [], buf).map_err(|error| match error {
         frontend::BindError::Conversion(error) => io::Error::other(error),
         frontend::BindError::Serialization(error) => error,
     })

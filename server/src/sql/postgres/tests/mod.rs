@@ -4,6 +4,7 @@
 //! these tests say so and pass, unless `DATABASES=required`.
 
 mod at_commit;
+mod held;
 mod hostile;
 mod identity;
 mod once;
