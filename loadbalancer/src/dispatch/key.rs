@@ -3,6 +3,7 @@
 
 use super::request::Request;
 use protocol::id::RequestId;
+use std::net::IpAddr;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a request is hashed by.
@@ -24,13 +25,31 @@ impl HashKey {
     /// The key of this request.
     #[must_use]
     pub fn of(self, request: &Request) -> u64 {
-        match (self, &request.file) {
-            (Self::Client, _) => client(request),
-            (Self::Text, Some(file)) => xxh3_64(file.name.as_bytes()),
-            (Self::Text, None) => xxh3_64(&request.body),
-            (Self::Request, _) => of_id(request.prefix.id),
-            (Self::SixDigits, _) => six_digits(request.prefix.id),
+        let text = || match &request.file {
+            Some(file) => xxh3_64(file.name.as_bytes()),
+            None => xxh3_64(&request.body),
+        };
+        self.pick(|| client(request), text, request.prefix.id)
+    }
+
+    /// The key of a request with this id: the hash of its client, of its text, or of the id.
+    #[must_use]
+    pub fn pick(self, client: impl FnOnce() -> u64, text: impl FnOnce() -> u64, id: RequestId) -> u64 {
+        match self {
+            Self::Client => client(),
+            Self::Text => text(),
+            Self::Request => of_id(id),
+            Self::SixDigits => six_digits(id),
         }
+    }
+}
+
+/// The hash of a client's address.
+#[must_use]
+pub fn of_ip(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(v4) => xxh3_64(&v4.octets()),
+        IpAddr::V6(v6) => xxh3_64(&v6.octets()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{lock::Alone, table::Layout};
 use crate::{
-    dispatch::key::{HashKey, of_id, six_digits},
+    dispatch::key::HashKey,
     event::{Event, Events, micros},
 };
 use protocol::id::RequestId;
@@ -25,12 +25,7 @@ impl Asked {
     #[must_use]
     pub fn new(id: RequestId, client: IpAddr, text: &[u8], by: HashKey) -> Self {
         let client = xxh3_64(client.to_canonical().to_string().as_bytes());
-        let key = match by {
-            HashKey::Client => client,
-            HashKey::Text => xxh3_64(text),
-            HashKey::Request => of_id(id),
-            HashKey::SixDigits => six_digits(id),
-        };
+        let key = by.pick(|| client, || xxh3_64(text), id);
         Self { id, client, key }
     }
 

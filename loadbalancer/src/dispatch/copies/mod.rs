@@ -28,6 +28,7 @@
 
 pub mod allowance;
 pub mod quantile;
+pub mod reason;
 
 use self::{allowance::Allowance, quantile::Recent};
 use parking_lot::Mutex;

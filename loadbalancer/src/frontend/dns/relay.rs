@@ -2,13 +2,16 @@
 //!
 //! Nobody waits for a query. Who receives it sends it on; who hears an answer passes it back; who watches the clock sends
 //! further copies and gives up. They meet in the table of [`flights`](super::flights), whose lock is held for a look and a
-//! change, and never while something is sent.
+//! change, and never while something is sent. Here is the way there; the way back is in `back`, what time brings in `clock`.
+
+mod back;
+mod clock;
 
 use super::{
-    agenda::{Agenda, Due, Next},
+    agenda::{Agenda, Due},
     cache::Cache,
     flags::DnsFlags,
-    flights::{Flight, Flights, Heard, Opened},
+    flights::{Flight, Flights, Opened},
     ids::Ids,
     mail::Mail,
     upstream::Upstream,
@@ -16,19 +19,19 @@ use super::{
 };
 use crate::{
     dispatch::{
-        copies::Copies,
+        copies::{Copies, reason::Reason},
         key::{self, HashKey},
         retry::MAX_ATTEMPTS,
         tell_choice,
     },
     event::{Event, Events, micros},
     policy::{Ended, ServerKey},
-    pool::{Found, Lease, Pool, Server, State, Wanted},
+    pool::{Lease, Pool, Server, State, Wanted},
 };
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use protocol::{
-    dns::{Inquiry, Message, Question, Rcode},
+    dns::{Inquiry, Message, Rcode},
     id::{IdSource, RequestId},
     message::ErrorCode,
 };
@@ -100,17 +103,6 @@ pub struct Relay {
 struct Table {
     flights: Flights<Asker, Lease>,
     ids: Ids,
-}
-
-/// Why a copy is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    /// The query has no server yet, or has lost its own.
-    Needed,
-    /// Beside others, from the beginning.
-    Duplicate,
-    /// Beside another that is late.
-    Hedge,
 }
 
 impl Relay {
@@ -211,17 +203,10 @@ impl Relay {
     }
 
     fn wanted(&self, inquiry: &Inquiry, client: IpAddr, request: RequestId) -> Wanted {
-        let client = match client {
-            IpAddr::V4(v4) => xxh3_64(&v4.octets()),
-            IpAddr::V6(v6) => xxh3_64(&v6.octets()),
-        };
-        let key = match self.hash_key {
-            HashKey::Client => client,
-            // The same name goes to the same server, however it is spelled.
-            HashKey::Text => xxh3_64(&inquiry.question.name.wire().to_ascii_lowercase()),
-            HashKey::Request => key::of_id(request),
-            HashKey::SixDigits => key::six_digits(request),
-        };
+        let client = key::of_ip(client);
+        // The same name goes to the same server, however it is spelled.
+        let text = || xxh3_64(&inquiry.question.name.wire().to_ascii_lowercase());
+        let key = self.hash_key.pick(|| client, text, request);
         Wanted { client, key, ..Wanted::default() }
     }
 
@@ -247,7 +232,7 @@ impl Relay {
         reason: Reason,
         mail: &mut Mail,
     ) -> bool {
-        let Some(found) = self.find(&wanted, reason) else {
+        let Some(found) = reason.find(&self.pool, &wanted) else {
             if reason == Reason::Needed {
                 self.look_again(number);
             }
@@ -273,15 +258,6 @@ impl Relay {
         }
     }
 
-    /// Whether the query waits for a server to be free; from now on it does not.
-    fn takes_its_look(&self, number: u64) -> bool {
-        self.table.lock().flights.get(number).is_some_and(|flight| std::mem::take(&mut flight.waits))
-    }
-
-    fn waits(&self, number: u64) -> bool {
-        self.table.lock().flights.get(number).is_some_and(|flight| flight.waits)
-    }
-
     /// Notes a copy for the server of this lease: what to send to it; `None` if the query is answered already.
     fn note(&self, number: u64, lease: Lease) -> Option<Vec<u8>> {
         let server = lease.server().key;
@@ -297,100 +273,12 @@ impl Relay {
         table.flights.get(number).map(|flight| (flight.wanted.clone(), flight.request, flight.attempts + 1))
     }
 
-    fn find(&self, wanted: &Wanted, reason: Reason) -> Option<Found> {
-        if reason != Reason::Needed {
-            return self.pool.take_another(wanted);
-        }
-        // Nobody waits in a queue here: it would hold up all others. The clock looks again.
-        self.pool.take_now(wanted)
-    }
-
     fn upstream(self: &Arc<Self>, server: &Arc<Server>) -> std::io::Result<Arc<Upstream>> {
         if let Some(upstream) = self.upstreams.lock().get(&server.key) {
             return Ok(Arc::clone(upstream));
         }
         let upstream = Upstream::open(server, self)?;
         Ok(Arc::clone(self.upstreams.lock().entry(server.key).or_insert(upstream)))
-    }
-
-    // -------------------------------------------------------------------------------------------- on the way back
-
-    /// A server has sent this.
-    pub fn heard(self: &Arc<Self>, server: &Arc<Server>, bytes: &[u8], mail: &mut Mail) {
-        let foreign = |id: u16, why: &str, question: Option<&Question>| {
-            let about = question.map_or_else(String::new, |question| format!("{question} under id {id}: "));
-            let (id, about) = (RequestId { client: 0, sequence: u64::from(id) }, Some(format!("{about}{why}")));
-            self.events.emit(|| Event::ForeignAnswer { server: server.id.clone(), id, about });
-        };
-        let answer = match Message::parse(bytes) {
-            Ok(answer) => answer,
-            Err(why) => {
-                let id = Message::head(bytes).map_or(0, |(id, _)| id);
-                return foreign(id, &format!("it cannot be read, because {why}"), None);
-            }
-        };
-        let heard = self.table.lock().flights.heard(server.key, &answer);
-        match heard {
-            Heard::Foreign(why) => foreign(answer.id, why, answer.question.as_ref()),
-            Heard::Won(flight, lease) => self.won(*flight, lease, &answer, mail),
-            Heard::Useless(lease) => lease.finish(Ended::Failed),
-            Heard::Stuck(number, lease) => {
-                lease.finish(Ended::Failed);
-                self.tell_failed(number, server, &format!("it answered {}", answer.rcode()));
-                if !self.has_another(number) {
-                    return self.end(number, ErrorCode::Unavailable, "No server has a useful answer.", mail);
-                }
-                // Or when it is free.
-                self.send_on(number, Reason::Needed, mail);
-            }
-        }
-    }
-
-    fn won(&self, flight: Flight<Asker, Lease>, lease: Lease, answer: &Message<'_>, mail: &mut Mail) {
-        let (request, now) = (flight.request, Instant::now());
-        let took = now.saturating_duration_since(flight.since);
-        let (server, bytes) = (Arc::clone(lease.server()), answer.bytes().len() as u64);
-        let after_us = micros(lease.age_at(now));
-        lease.finish_at(Ended::Answered, now);
-        server.statistics.bytes.add(bytes);
-        self.copies.answered(took);
-        if let Some(cache) = &self.cache {
-            cache.lock().put(&flight.inquiry.question, flight.inquiry.dnssec, answer, self.begun.elapsed());
-        }
-        self.reply(&flight.asker, &flight.inquiry.relayed(answer), mail);
-        let totals = self.pool.totals();
-        totals.answered.add_one();
-        totals.bytes_out.add(bytes);
-        totals.times.add(took);
-        for loser in flight.into_leases() {
-            let server = loser.server().id.clone();
-            let why = "another one was first".to_owned();
-            self.events.step(|| Event::CopyLost { request, server, why });
-            self.not_first(loser);
-        }
-        let id = || server.id.clone();
-        self.events.step(|| Event::AnswerBegun { request, server: id(), after_us });
-        self.events.step(|| Event::AnswerTaken { request, server: id(), bytes });
-        self.events.step(|| Event::ResponseSent { request, server: id(), took_us: micros(took), complete: true });
-    }
-
-    /// A copy is over because another one was first. One that has had its time and said nothing, while another knew the answer,
-    /// may be of a server that is dead: one that has a control port is asked there; of any other there is no better
-    /// evidence, and this counts as a failure, so that after some of them it is left out for a while.
-    fn not_first(&self, loser: Lease) {
-        if loser.age() < self.flags.dns_try {
-            return loser.finish(Ended::Cancelled);
-        }
-        loser.server().ask();
-        let ended = self.silence_of(loser.server());
-        loser.finish(ended);
-    }
-
-    /// What it counts for a server that it has said nothing. One that does not know a name may do so: that is no failure of one
-    /// that can be asked how it is.
-    fn silence_of(&self, server: &Server) -> Ended {
-        let named = self.flags.dns_server.iter().any(|named| named.id == server.id);
-        if named { Ended::Failed } else { Ended::Cancelled }
     }
 
     fn reply(&self, asker: &Asker, message: &[u8], mail: &mut Mail) {
@@ -402,30 +290,7 @@ impl Relay {
         }
     }
 
-    // -------------------------------------------------------------------------------------------- when it goes wrong
-
-    /// Nobody listens at this server's port: who has a query there tries another one.
-    pub fn lost(self: &Arc<Self>, server: &Arc<Server>, mail: &mut Mail) {
-        let (leases, stuck) = self.table.lock().flights.lost(server.key);
-        if !leases.is_empty() {
-            server.ask();
-        }
-        leases.into_iter().for_each(|lease| lease.finish(Ended::Failed));
-        for number in stuck {
-            self.tell_failed(number, server, "nobody listens there");
-            if self.has_another(number) {
-                self.send_on(number, Reason::Needed, mail);
-            }
-        }
-    }
-
-    fn tell_failed(&self, number: u64, server: &Arc<Server>, why: &str) {
-        let Some((_, request, _)) = self.look(number) else { return };
-        let again = self.has_another(number);
-        let (server, why) = (server.id.clone(), why.to_owned());
-        // One server that dies has hundreds of them: on a quiet terminal its own line is enough.
-        self.events.step(|| Event::AttemptFailed { request, server, why, again, lost: None });
-    }
+    // -------------------------------------------------------------------------------------- without a useful answer
 
     /// Whether there is a server that has not had this query and takes requests.
     fn has_another(&self, number: u64) -> bool {
@@ -433,60 +298,6 @@ impl Relay {
         let untried = |server: &Arc<Server>| !wanted.avoid.contains(&server.key);
         let up = |server: &Arc<Server>| self.pool.state(server) == Some(State::Up);
         attempt <= MAX_ATTEMPTS && self.pool.servers().iter().any(|server| untried(server) && up(server))
-    }
-
-    /// Does what time brings, until it is over.
-    pub fn watch_the_clock(self: &Arc<Self>) {
-        let (mut ended, mut tried, mut mail) = (0, 0, Mail::default());
-        loop {
-            let now = Instant::now();
-            let (over, first) = self.older(&mut ended, self.flags.dns_timeout, now);
-            let (late, second) = self.older(&mut tried, self.flags.dns_try, now);
-            let timeout = "No server has answered in time.";
-            over.into_iter().for_each(|number| self.end(number, ErrorCode::Timeout, timeout, &mut mail));
-            late.into_iter().for_each(|number| self.again(number, &mut mail));
-            self.post(&mut mail);
-            match self.agenda.next(first.min(second)) {
-                Next::Due(number, Due::Hedge) => self.hedge(number, &mut mail),
-                Next::Due(number, Due::Again) => self.again(number, &mut mail),
-                Next::Due(number, Due::Look) if self.takes_its_look(number) => self.again(number, &mut mail),
-                Next::Due(_, Due::Look) => {}
-                Next::Time => {}
-                Next::Over => return,
-            }
-            self.post(&mut mail);
-        }
-    }
-
-    /// The queries that are so old now, from this one on; and when that will be looked for again: what comes from now on is
-    /// that old even later.
-    fn older(&self, next: &mut u64, age: Duration, now: Instant) -> (Vec<u64>, Instant) {
-        let (numbers, first) = match now.checked_sub(age) {
-            Some(then) => self.table.lock().flights.older(next, then),
-            // The machine is younger than that.
-            None => (Vec::new(), None),
-        };
-        (numbers, first.unwrap_or(now) + age)
-    }
-
-    fn hedge(self: &Arc<Self>, number: u64, mail: &mut Mail) {
-        if self.look(number).is_none() || !self.copies.may_hedge() {
-            return;
-        }
-        if !self.send_on(number, Reason::Hedge, mail) {
-            self.copies.not_sent();
-        }
-    }
-
-    /// There is no answer yet: another server, and after a while yet another one.
-    fn again(self: &Arc<Self>, number: u64, mail: &mut Mail) {
-        let Some((_, _, attempt)) = self.look(number) else { return };
-        if self.waits(number) || (attempt > 1 && !self.has_another(number)) {
-            return;
-        }
-        if self.send_on(number, Reason::Needed, mail) {
-            self.agenda.note(Instant::now() + self.flags.dns_try, number, Due::Again);
-        }
     }
 
     /// The query is over without a useful answer.
@@ -515,42 +326,10 @@ impl Relay {
         }
     }
 
-    // ----------------------------------------------------------------------------------------------------- the end
-
-    /// Whether the socket to this server is of any use.
-    pub(super) fn still_asks(&self, server: &Arc<Server>) -> bool {
-        self.pool.state(server).is_some() || self.table.lock().flights.any_at(server.key)
-    }
-
-    /// This server is not asked any more.
-    pub(super) fn forget(&self, server: ServerKey) {
-        self.upstreams.lock().remove(&server);
-        self.table.lock().flights.forget(server);
-    }
-
     /// How much one network may ask a second, if there is a limit.
     #[must_use]
     pub fn rate(&self) -> Option<u32> {
         self.flags.dns_rate
-    }
-
-    /// Waits until no query is under way: at most as long as the latest may take.
-    pub fn finish(&self) {
-        let until = Instant::now() + self.flags.dns_timeout;
-        while !self.table.lock().flights.is_empty() && Instant::now() < until {
-            std::thread::park_timeout(LOOK_AGAIN);
-        }
-    }
-
-    /// Ends the clock, and gives up what is under way.
-    pub fn stop(&self) {
-        self.agenda.end();
-        let numbers = self.table.lock().flights.numbers();
-        let mut mail = Mail::default();
-        let ends = "The load balancer ends.";
-        numbers.into_iter().for_each(|number| self.end(number, ErrorCode::Draining, ends, &mut mail));
-        let _lost = mail.answers().send(&self.socket);
-        self.upstreams.lock().clear();
     }
 }
 

@@ -24,7 +24,6 @@ use super::{
 use crate::{
     dispatch::{
         budget::Account,
-        key::{self, HashKey},
         retry::{Lost, MAX_ATTEMPTS},
         tell_choice,
     },
@@ -254,12 +253,8 @@ impl Http {
     /// What this request wants of its server.
     fn wanted(&self, request: &Request, arrival: &Arrival) -> Wanted {
         let client = xxh3_64(arrival.peer.ip().to_string().as_bytes());
-        let key = match self.hash_key {
-            HashKey::Client => client,
-            HashKey::Text => xxh3_64(request.target.path_and_query().as_bytes()),
-            HashKey::Request => key::of_id(arrival.id),
-            HashKey::SixDigits => key::six_digits(arrival.id),
-        };
+        let text = || xxh3_64(request.target.path_and_query().as_bytes());
+        let key = self.hash_key.pick(|| client, text, arrival.id);
         let stuck = self.flags.http_sticky.as_ref().and_then(|name| sticky::cookie(request, name));
         let avoid = stuck.map_or_else(Vec::new, |cookie| sticky::others(&self.pool, cookie));
         Wanted { client, key, avoid, ..Wanted::default() }

@@ -1,10 +1,11 @@
 //! Tagged mode: what servers say, and what is done when one is lost.
 
 use super::{
-    relay::{Reason, Relay},
+    relay::Relay,
     requests::{Finished, Heard, Place},
 };
 use crate::{
+    dispatch::copies::reason::Reason,
     event::{Event, micros},
     policy::{Ended, ServerKey},
     pool::{Lease, Server, State},

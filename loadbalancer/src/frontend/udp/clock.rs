@@ -2,10 +2,11 @@
 
 use super::{
     kernel::Kernel,
-    relay::{Reason, Relay, Table},
+    relay::{Relay, Table},
     requests::{Due, Place},
 };
 use crate::{
+    dispatch::copies::reason::Reason,
     event::Event,
     policy::Ended,
     pool::{Lease, State},

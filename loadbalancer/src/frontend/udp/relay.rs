@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     dispatch::{
-        copies::Copies,
+        copies::{Copies, reason::Reason},
         key::{self, HashKey},
         tell_choice,
     },
@@ -61,17 +61,6 @@ pub(super) struct Table {
     /// When the clock looks next.
     pub(super) looks_at: Option<Instant>,
     pub(super) over: bool,
-}
-
-/// Why a copy is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// The request has no server yet, or has lost its own, or that is silent.
-    Needed,
-    /// Beside others, from the beginning.
-    Duplicate,
-    /// Beside another that is late.
-    Hedge,
 }
 
 /// A request of a batch, before it is in the table.
@@ -204,16 +193,8 @@ impl Relay {
     }
 
     fn wanted(&self, bytes: &[u8], client: IpAddr, id: RequestId) -> Wanted {
-        let client = match client {
-            IpAddr::V4(v4) => xxh3_64(&v4.octets()),
-            IpAddr::V6(v6) => xxh3_64(&v6.octets()),
-        };
-        let key = match self.hash_key {
-            HashKey::Client => client,
-            HashKey::Text => xxh3_64(bytes),
-            HashKey::Request => key::of_id(id),
-            HashKey::SixDigits => key::six_digits(id),
-        };
+        let client = key::of_ip(client);
+        let key = self.hash_key.pick(|| client, || xxh3_64(bytes), id);
         Wanted { client, key, ..Wanted::default() }
     }
 
@@ -251,10 +232,7 @@ impl Relay {
     /// Sends the request to one more server. False if there is none, or the request is over.
     pub(super) fn send_on(self: &Arc<Self>, number: u64, reason: Reason) -> bool {
         let Some((wanted, request, attempt)) = self.look(number) else { return false };
-        let found = match reason {
-            Reason::Needed => self.pool.take_now(&wanted),
-            Reason::Duplicate | Reason::Hedge => self.pool.take_another(&wanted),
-        };
+        let found = reason.find(&self.pool, &wanted);
         let mut outgoing = Outgoing::default();
         let copy = reason != Reason::Needed;
         let found = found.and_then(|found| self.lead(found, &mut outgoing, (request, attempt, copy)));

@@ -15,7 +15,10 @@ pub mod book;
 use self::book::Book;
 use super::{flags::UdpFlags, kernel::Kernel};
 use crate::{
-    dispatch::{key::HashKey, tell_choice},
+    dispatch::{
+        key::{self, HashKey},
+        tell_choice,
+    },
     event::{Event, Events, micros},
     policy::{Ended, ServerKey},
     pool::{Found, Lease, Pool, Server, State, Wanted},
@@ -29,7 +32,7 @@ use protocol::{
 };
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -37,7 +40,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Room for answers that nobody has read yet, in bytes. There may be many flows, and each has its own.
 const ROOM: usize = 256 * 1024;
@@ -193,16 +195,9 @@ impl Flows {
     }
 
     fn wanted(&self, client: SocketAddr, avoid: Vec<ServerKey>, id: RequestId) -> Wanted {
-        let ip = match client.ip() {
-            IpAddr::V4(v4) => xxh3_64(&v4.octets()),
-            IpAddr::V6(v6) => xxh3_64(&v6.octets()),
-        };
+        let ip = key::of_ip(client.ip());
         // There is no text that would say what a flow is about: its client stands for it.
-        let key = match self.hash_key {
-            HashKey::Client | HashKey::Text => ip,
-            HashKey::Request => crate::dispatch::key::of_id(id),
-            HashKey::SixDigits => crate::dispatch::key::six_digits(id),
-        };
+        let key = self.hash_key.pick(|| ip, || ip, id);
         Wanted { client: ip, key, avoid, ..Wanted::default() }
     }
 
