@@ -23,7 +23,7 @@ use protocol::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use std::{cell::RefCell, collections::HashMap, net::SocketAddr, thread};
+use std::{cell::RefCell, collections::HashMap, net::SocketAddr, thread, time::Duration};
 
 /// A load balancer with a sharded table.
 struct Stage {
@@ -50,10 +50,15 @@ fn balancer(world: &World) -> (Process, SocketAddr) {
 }
 
 fn ask(at: SocketAddr, line: &str, body: &Value) -> Option<(Status, String)> {
+    ask_within(at, line, body, LONG)
+}
+
+fn ask_within(at: SocketAddr, line: &str, body: &Value, within: Duration) -> Option<(Status, String)> {
     let (method, path) = line.split_once(' ').unwrap();
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let mut client = Client::connect(at, LONG).ok()?;
-    let reply = client.ask(&Ask::new(Method::parse(method.as_bytes()).unwrap(), path).body(body), LONG).ok()?;
+    let ask = Ask::new(Method::parse(method.as_bytes()).unwrap(), path).body(body);
+    let reply = client.ask(&ask, within).ok()?;
     Some((reply.status, reply.text()))
 }
 
@@ -218,6 +223,39 @@ fn no_acknowledged_change_is_lost_or_doubled_or_seen_half_whatever_is_killed() {
     };
     let report = play(&setting, &scene).unwrap_or_else(|error| panic!("seed {}: {error:#}", setting.seed));
     assert!(report.good, "seed {}: {report:#?}", report.seed);
+}
+
+/// The largest call takes its servers long, and what is asked of them meanwhile waits behind it: none of them is lost by that.
+#[test]
+fn a_hundred_thousand_rows_of_one_call_are_written_and_read_and_no_server_is_lost() {
+    let schema = json!({ "columns": ["Stud_id", "Stud_name"], "dtypes": ["Number", "String"] });
+    let shard = |id: &str, low: i64| json!({ "Stud_id_low": low, "Shard_id": id, "Shard_size": 100_000 });
+    let shards = json!([shard("sh1", 0), shard("sh2", 100_000), shard("sh3", 200_000)]);
+    let all = ["sh1", "sh2", "sh3"];
+    let servers = json!({ "Server0": all, "Server1": all, "Server2": all });
+    let stage = Stage::init(&json!({ "N": 3, "schema": schema, "shards": shards, "servers": servers }));
+    let name = "x".repeat(60);
+    let row = |id: i64| json!({ "Stud_id": id, "Stud_name": name });
+    let rows: Vec<Value> = (10_000..110_000).map(row).collect();
+    let at = stage.at;
+    thread::scope(|scope| {
+        let large = scope.spawn(move || ask_within(at, "POST /write", &json!({ "data": rows }), 5 * LONG).unwrap());
+        for id in (200_000..300_000).take_while(|_| !large.is_finished()) {
+            let (status, told) = ask_within(at, "POST /write", &json!({ "data": [row(id)] }), 5 * LONG).unwrap();
+            assert_eq!(status, Status::OK, "{told}\n{}", stage.balancer.borrow_mut().said());
+        }
+        let (status, told) = large.join().unwrap();
+        assert_eq!(status, Status::OK, "{told}\n{}", stage.balancer.borrow_mut().said());
+    });
+    let (status, told) = ask_within(at, "POST /read", &range(0, 199_999), 5 * LONG).unwrap();
+    assert!(
+        status == Status::OK && ids(&told) == (10_000..110_000).collect::<Vec<_>>(),
+        "{status:?}, {} bytes",
+        told.len()
+    );
+    for name in ["Server0", "Server1", "Server2"] {
+        assert_eq!(stage.services(name), 1, "{}", stage.balancer.borrow_mut().said());
+    }
 }
 
 /// A copy is held nowhere: neither by the server that is copied, nor by the load balancer between, nor by the one that is filled.

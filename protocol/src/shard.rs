@@ -6,6 +6,7 @@ pub mod told;
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
+use std::time::Duration;
 
 /// The column that says to which shard a row belongs, and that no two rows share.
 pub const KEY: &str = "Stud_id";
@@ -13,6 +14,9 @@ pub const KEY: &str = "Stud_id";
 /// The field in which a replica says of which change its answer is the outcome: of a change that was not applied, and will not be,
 /// it says nothing.
 pub const SEQ_FIELD: &str = "Shard-Seq";
+
+/// How long a copy of a shard may stand still at the load balancer, which decides. Who gives or takes one waits twice as long.
+pub const COPY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Columns that a table may have.
 const MOST_COLUMNS: usize = 64;

@@ -1,6 +1,8 @@
 //! A shard from one server to another, without holding it: what is read of the one's answer is the other one's question.
+//!
+//! It may be as large as it is. It is given up when nothing comes any more ([`Patience::copy`](super::patience::Patience::copy)).
 
-use super::server::{ANSWER_TIME, COPY_TIME, Server};
+use super::server::Server;
 use protocol::{
     deadline::Deadline,
     http::{Framing, Headers, HttpConnection, HttpError, Method, Status, Version, encode::push_request},
@@ -25,21 +27,23 @@ pub fn copy(from: &Server, to: &Server, shard: &str) -> Result<u64, String> {
 }
 
 fn pour(from: &Server, to: &Server, shard: &str) -> Result<Result<u64, String>, HttpError> {
-    let deadline = Deadline::after(COPY_TIME);
-    let mut source = HttpConnection::connect(from.address(), ANSWER_TIME)?;
+    let mut source = HttpConnection::connect(from.address(), from.patience().answer)?;
     let question = json!({ "shards": [shard] }).to_string();
     let asked = head(from, &Method::Get, "/copy", Framing::Length(question.len() as u64))?;
     source.send(&[&asked, question.as_bytes()])?;
-    let answer = source.read_final_answer(&Method::Get, deadline)?;
+    let answer = source.read_final_answer(&Method::Get, Deadline::after(from.patience().copy))?;
     if answer.status != Status::OK {
         return Ok(Err(format!("server {} gives no copy ({})", from.name, answer.status.code())));
     }
-    let mut target = HttpConnection::connect(to.address(), ANSWER_TIME)?;
+    let target = HttpConnection::connect(to.address(), to.patience().answer)?;
+    let mut target = target.with_send_patience(to.patience().copy);
     let mut filling = target.write(head(to, &Method::Post, "/fill", Framing::Chunked)?, Framing::Chunked);
-    let mut rows = source.body().until(deadline);
+    let mut rows = source.body();
+    rows.let_pause(from.patience().copy);
     // A copy that is cut off stays without its end, so that nothing is filled with half of it.
-    io::copy(&mut rows, &mut filling).and_then(|_| filling.flush())?;
+    let bytes = io::copy(&mut rows, &mut filling).and_then(|bytes| filling.flush().map(|()| bytes))?;
     filling.finish()?;
+    let deadline = Deadline::after(to.patience().rest_of_copy(bytes));
     let filled = target.read_final_answer(&Method::Post, deadline)?;
     let body = target.body().until(deadline).whole(LONGEST_ANSWER)?;
     let told: Value = serde_json::from_slice(&body).map_err(HttpError::Json)?;

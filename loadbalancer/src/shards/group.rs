@@ -64,7 +64,7 @@ pub struct Numbered {
 impl Numbered {
     /// What a server says to it, if it has it, and says so: a refusal is the same everywhere, too. Else why it does not have it.
     fn answer(&self, server: &Server) -> Result<Told, String> {
-        let reply = server.ask(self.method.clone(), self.path, &self.body).map_err(|error| error.to_string())?;
+        let reply = server.change(self.method.clone(), self.path, &self.body).map_err(|error| error.to_string())?;
         let said = Told { status: reply.status, body: reply.text() };
         if reply.headers.get(SEQ_FIELD) != Some(self.seq.to_string().as_str()) {
             return Err(said.says());

@@ -19,7 +19,7 @@
 //! | [`map`] | which keys are in which shard, and which servers have it (pure) |
 //! | [`state`] | what is durable |
 //! | [`group`], [`lock`] | the order of one shard's changes, and the lock that it needs |
-//! | [`server`] | a process, and asking it |
+//! | [`server`], [`patience`] | a process, and asking it; how long it is waited for |
 //! | [`table`] | the map, its servers, and what is durable of both |
 //! | [`read`], [`change`], [`remap`] | calls carried out: rows read, rows changed, the map changed |
 //! | [`asked`] | a call under way, and what is told of it |
@@ -32,7 +32,7 @@
 //! | thread | role | blocks on | locks it takes | what stops it |
 //! |---|---|---|---|---|
 //! | `shards-N` | a client's connection | the client, servers | map and shards (shared, or one alone), state, servers | drain |
-//! | `shards-ask` | asks one of several servers at once | the server | – | its answer, or 2 s |
+//! | `shards-ask` | asks one of several servers at once | the server | – | its answer, or its time ([`patience`]) |
 //! | `shards` | the keeper | its queue | map, servers | end of the program |
 //! | `shards-pulse` | asks all servers whether they live | servers | servers | end of the program |
 //! | `shards-start-NAME` | starts a server | the server | a shard alone, state | its end |
@@ -41,7 +41,7 @@
 //! | `shards-NAME` | a process | its pipe | – | the process' end |
 //!
 //! **When it is wrong.** One load balancer orders everything: while it is down nothing is answered. A server that is removed holds
-//! its shards for a moment. A change waits for the slowest of its servers, up to 2 s. Rows that one call writes into several shards
+//! its shards for a moment. A change waits for the slowest of its servers, up to 2 s, or longer if it is large ([`patience`]). Rows that one call writes into several shards
 //! are all there or none, unless between two of them the load balancer is killed, all servers of the next one fail, or the state cannot be
 //! written: then nobody is told that they are.
 //!
@@ -55,6 +55,7 @@ pub mod map;
 pub mod state;
 pub mod group;
 pub mod lock;
+pub mod patience;
 pub mod server;
 pub mod at_once;
 pub mod table;

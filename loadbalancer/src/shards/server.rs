@@ -4,7 +4,10 @@
 //! said by the dead one. So an answer is believed only if the process has not ended when it is there. (Between the moment in which a system
 //! closes a process' sockets and that in which it calls the process ended there is a gap, which is shorter than a start.)
 
-use super::answers::id_of;
+use super::{
+    answers::id_of,
+    patience::{ANSWER_TIME, InHand, Patience},
+};
 use crate::{
     policy::UNLIMITED,
     pool::{self, Pool},
@@ -13,9 +16,10 @@ use crate::{
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use protocol::{
+    deadline::Deadline,
     http::{
         HttpError, Method, Status,
-        client::{Ask, KeptClient, Reply},
+        client::{Ask, Client, Reply},
     },
     lifeline::LifelineAddress,
     message::Identity,
@@ -35,10 +39,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a server may take for an answer. One that takes longer is as good as dead: it is ended, and another one started.
-pub const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// The same for a copy of a whole shard, and for taking one in.
-pub const COPY_TIME: Duration = Duration::from_secs(60);
 /// How long a server may take to say where it is. A predecessor that was killed may still have its file, for a moment.
 const START_TIME: Duration = Duration::from_secs(15);
 /// The longest line with which a server may announce itself, in bytes.
@@ -58,7 +58,11 @@ pub struct Server {
     /// Its process; none for one that lives in this process (tests). Held for a signal, a look, or the wait for a process that has been killed.
     child: Mutex<Option<Child>>,
     /// Connections that nobody uses. Held for a push or a pop.
-    kept: Mutex<Vec<KeptClient>>,
+    kept: Mutex<Vec<Client>>,
+    /// How long it is waited for.
+    patience: Patience,
+    /// The changes that it has in hand.
+    in_hand: InHand,
     /// Where it stands in the pool, once it is there.
     place: OnceLock<Arc<pool::Server>>,
     /// Whether its process has ended.
@@ -122,9 +126,23 @@ impl Server {
             address,
             child: Mutex::new(child),
             kept: Mutex::default(),
+            patience: Patience::default(),
+            in_hand: InHand::default(),
             place: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
+    }
+
+    /// The same, which is waited for so long.
+    #[cfg(test)]
+    pub(super) fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long it is waited for.
+    #[must_use]
+    pub fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// Whether its process has ended, as far as that was noticed.
@@ -184,33 +202,53 @@ impl Server {
         }
     }
 
-    /// Asks it. A kept connection may have been closed meanwhile; then it is asked again on a new one, which does no harm,
-    /// because a change has its number. Who has had its time is not asked again.
+    /// Asks it something that changes nothing.
     ///
     /// # Errors
-    /// If it does not answer within [`ANSWER_TIME`], or has ended.
+    /// If its answer does not begin within [`Patience::answer`], or stands still for so long, or it has ended.
     pub fn ask(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
-        let ask = Ask::new(method, path).body(body).limit(LONGEST_ANSWER);
+        let until = Deadline::after(self.patience.answer);
+        self.exchange(&question(method, path, body), &|| until)
+    }
+
+    /// Lets it carry out a change.
+    ///
+    /// # Errors
+    /// If it does not answer within the time that it has for all changes that it has in hand, or has ended.
+    pub fn change(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
+        let _work = self.in_hand.begin(self.patience.work(body.len()));
         let begin = Instant::now();
+        self.exchange(&question(method, path, body), &|| self.in_hand.until(begin, self.patience.answer))
+    }
+
+    /// Asks it. A kept connection may have been closed meanwhile; then it is asked again on a new one, which does no harm,
+    /// because a change has its number. Who has had its time is not asked again.
+    fn exchange(&self, ask: &Ask, until: &dyn Fn() -> Deadline) -> Result<Reply, HttpError> {
+        let pause = self.patience.answer;
         let kept = self.kept.lock().pop();
-        let first = kept.map(|mut client| (client.ask(&ask), client));
+        let first = kept.map(|mut client| (client.ask_patiently(ask, until, pause), client));
         let (reply, client) = match first {
             Some((Ok(reply), client)) => (reply, client),
             Some((Err(error @ HttpError::Wire(WireError::Timeout { .. })), _)) => return Err(error),
             Some((Err(_), _)) | None => {
-                let mut client = KeptClient::new(self.address, ANSWER_TIME.saturating_sub(begin.elapsed()));
-                (client.ask(&ask)?, client.patient(ANSWER_TIME))
+                let client = Client::connect(self.address, pause.min(until().remaining()))?;
+                let mut client = client.with_send_patience(pause);
+                (client.ask_patiently(ask, until, pause)?, client)
             }
         };
         if !self.runs() {
             return Err(HttpError::answer(Status::BAD_GATEWAY, "its process has ended"));
         }
         let mut kept = self.kept.lock();
-        if kept.len() < KEPT {
+        if kept.len() < KEPT && client.is_kept() {
             kept.push(client);
         }
         Ok(reply)
     }
+}
+
+fn question(method: Method, path: &str, body: &[u8]) -> Ask {
+    Ask::new(method, path).body(body).limit(LONGEST_ANSWER)
 }
 
 /// Where it says that it is.
@@ -231,8 +269,9 @@ mod tests {
     fn who_has_had_its_time_is_not_asked_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new("Server0", address, None);
-        server.kept.lock().push(KeptClient::new(address, Duration::from_millis(50)));
+        let patience = Patience { answer: Duration::from_millis(50), ..Patience::default() };
+        let server = Server::new("Server0", address, None).with_patience(patience);
+        server.kept.lock().push(Client::connect(address, Duration::from_secs(20)).unwrap());
         assert!(server.ask(Method::Get, "/heartbeat", b"").is_err());
         listener.set_nonblocking(true).unwrap();
         let connections = std::iter::from_fn(|| listener.accept().ok()).count();

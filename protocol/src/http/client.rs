@@ -3,6 +3,7 @@
 //! Whoever needs more (bodies as they come, interim answers, a tunnel) uses [`HttpConnection`] itself.
 
 use super::{
+    answer::Answer,
     connection::HttpConnection,
     encode::push_request,
     error::HttpError,
@@ -128,6 +129,25 @@ impl Reply {
     }
 }
 
+/// How long an answer is waited for.
+#[derive(Clone, Copy)]
+enum Wait<'a> {
+    /// All of it must be there by then.
+    Until(Deadline),
+    /// It must have begun by then, and may pause for so long.
+    Begun(&'a dyn Fn() -> Deadline, Duration),
+}
+
+impl Wait<'_> {
+    /// The same for who shall have said something already.
+    fn cut_short(self) -> Self {
+        match self {
+            Self::Begun(_, pause) => Self::Until(Deadline::after(pause)),
+            until @ Self::Until(_) => until,
+        }
+    }
+}
+
 /// A connection to a server that is asked one thing after the other.
 #[derive(Debug)]
 pub struct Client {
@@ -145,6 +165,12 @@ impl Client {
         Ok(Self { connection: HttpConnection::connect(address, within)?, kept: true })
     }
 
+    /// Gives the server this long to take each 256 KiB of a question.
+    #[must_use]
+    pub fn with_send_patience(self, patience: Duration) -> Self {
+        Self { connection: self.connection.with_send_patience(patience), ..self }
+    }
+
     /// Whether the server keeps the connection for another question.
     #[must_use]
     pub fn is_kept(&self) -> bool {
@@ -157,26 +183,63 @@ impl Client {
     /// If the request cannot be sent, or no answer comes in time, or one that is not to be believed or too large. Then the
     /// connection is of no use.
     pub fn ask(&mut self, ask: &Ask, within: Duration) -> Result<Reply, HttpError> {
-        self.exchange(ask, Deadline::after(within), true)
+        self.exchange(ask, Wait::Until(Deadline::after(within)), true)
     }
 
-    fn exchange(&mut self, ask: &Ask, deadline: Deadline, keep: bool) -> Result<Reply, HttpError> {
+    /// The same for what may take long, and has a large answer: the answer must begin before `begin` (which is asked anew when it has passed,
+    /// as what the server has in hand may have changed meanwhile), and then may pause for so long.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn ask_patiently(
+        &mut self,
+        ask: &Ask,
+        begin: &dyn Fn() -> Deadline,
+        pause: Duration,
+    ) -> Result<Reply, HttpError> {
+        self.exchange(ask, Wait::Begun(begin, pause), true)
+    }
+
+    fn exchange(&mut self, ask: &Ask, wait: Wait<'_>, keep: bool) -> Result<Reply, HttpError> {
         if !mem::take(&mut self.kept) {
             return Err(WireError::Closed { peer: self.connection.peer(), phase: Phase::Send }.into());
         }
         let head = ask.head(self.connection.peer(), keep)?;
         // A server may refuse before it has read the body, and end its side: the answer is there all the same.
         let sent = self.connection.send(&[&head, &ask.body]);
-        let answer = match (self.connection.read_final_answer(&ask.method, deadline), sent) {
+        // Who has not taken the question in time is not waited for as if it had.
+        let wait = if sent.is_ok() { wait } else { wait.cut_short() };
+        let answer = match (self.answer(&ask.method, wait), sent) {
             (Ok(answer), _) => answer,
             (Err(_), Err(sending)) => return Err(sending),
             (Err(reading), Ok(())) => return Err(reading),
         };
-        let mut body = self.connection.body().until(deadline);
+        let mut body = self.connection.body();
+        match wait {
+            Wait::Until(deadline) => body = body.until(deadline),
+            Wait::Begun(_, pause) => body.let_pause(pause),
+        }
         let bytes = body.whole(ask.limit)?;
         let trailer = body.trailer().clone();
         self.kept = keep && answer.keep_alive;
         Ok(Reply { status: answer.status, headers: answer.headers, body: bytes, trailer })
+    }
+
+    /// The head of the answer.
+    fn answer(&mut self, to: &Method, wait: Wait<'_>) -> Result<Answer, HttpError> {
+        let deadline = match wait {
+            Wait::Until(deadline) => deadline,
+            Wait::Begun(begin, pause) => {
+                // While nothing has come, nothing is lost by waiting on.
+                while let Err(error) = self.connection.wait(Phase::Answer, Some(begin())) {
+                    if !matches!(error, HttpError::Wire(WireError::Timeout { .. })) || begin().has_passed() {
+                        return Err(error);
+                    }
+                }
+                Deadline::after(pause)
+            }
+        };
+        self.connection.read_final_answer(to, deadline)
     }
 }
 
@@ -193,12 +256,6 @@ impl KeptClient {
     #[must_use]
     pub fn new(address: SocketAddr, within: Duration) -> Self {
         Self { address, within, kept: None }
-    }
-
-    /// The same, which waits so long from now on.
-    #[must_use]
-    pub fn patient(self, within: Duration) -> Self {
-        Self { within, ..self }
     }
 
     /// Asks. Nothing is asked twice: what has failed is told, and the next question gets a new connection.
@@ -222,5 +279,5 @@ impl KeptClient {
 /// As [`Client::connect`] and [`Client::ask`].
 pub fn ask(address: SocketAddr, ask: &Ask, within: Duration) -> Result<Reply, HttpError> {
     let deadline = Deadline::after(within);
-    Client::connect(address, within)?.exchange(ask, deadline, false)
+    Client::connect(address, within)?.exchange(ask, Wait::Until(deadline), false)
 }

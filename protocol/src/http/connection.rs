@@ -76,6 +76,12 @@ impl HttpConnection {
         Self { allowance: Allowance::new(patience), ..self }
     }
 
+    /// Gives the peer this long to take each 256 KiB of what is sent, instead of [`BLOCK_TIME`].
+    #[must_use]
+    pub fn with_send_patience(self, patience: Duration) -> Self {
+        Self { wire: self.wire.with_send_patience(patience), ..self }
+    }
+
     /// The address of the other side.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {

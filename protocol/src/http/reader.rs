@@ -53,17 +53,25 @@ impl Allowance {
 pub struct BodyReader<'a> {
     connection: &'a mut HttpConnection,
     deadline: Option<Deadline>,
+    /// How long nothing may come, if that is what counts.
+    pause: Option<Duration>,
 }
 
 impl<'a> BodyReader<'a> {
     pub(super) fn new(connection: &'a mut HttpConnection) -> Self {
-        Self { connection, deadline: None }
+        Self { connection, deadline: None, pause: None }
     }
 
     /// Sets a deadline for all of the body, instead of the least rate.
     #[must_use]
     pub fn until(self, deadline: Deadline) -> Self {
         Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Gives up when nothing has come for so long, instead of asking for a least rate: for a body that may be as large, and as slow, as it
+    /// is, from a sender that is trusted.
+    pub fn let_pause(&mut self, pause: Duration) {
+        self.pause = Some(pause);
     }
 
     /// The address of the sender.
@@ -147,8 +155,8 @@ impl<'a> BodyReader<'a> {
             return Ok(read(self.connection, self.deadline)?);
         }
         let begin = Instant::now();
-        let block = Deadline::at(begin + self.connection.allowance.left);
-        let n = read(self.connection, Some(self.deadline.unwrap_or(block)))?;
+        let least = self.pause.unwrap_or(self.connection.allowance.left);
+        let n = read(self.connection, Some(self.deadline.unwrap_or(Deadline::at(begin + least))))?;
         let left = &mut self.connection.allowance.left;
         *left = left.saturating_sub(begin.elapsed());
         Ok(n)

@@ -61,11 +61,13 @@ pub struct Times {
     pub head: Duration,
     /// For each 256 KiB of a body.
     pub body: Duration,
+    /// For the peer to take each 256 KiB of an answer.
+    pub send: Duration,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { idle: IDLE_TIME, head: HEADER_TIME, body: BLOCK_TIME }
+        Self { idle: IDLE_TIME, head: HEADER_TIME, body: BLOCK_TIME, send: BLOCK_TIME }
     }
 }
 
@@ -198,7 +200,7 @@ impl<R: Respond> HttpService<R> {
 impl<R: Respond> Handler for HttpService<R> {
     fn serve(&self, visit: &Visit) {
         let Ok(connection) = HttpConnection::new(Arc::clone(visit.stream())) else { return };
-        let mut connection = connection.with_patience(self.times.body);
+        let mut connection = connection.with_patience(self.times.body).with_send_patience(self.times.send);
         loop {
             match self.exchange(visit, &mut connection) {
                 Then::Keep => {}

@@ -52,6 +52,8 @@ pub struct Connection {
     write_timeout: Option<Duration>,
     /// How long one block of a body may take to arrive.
     patience: Duration,
+    /// How long one block of what is sent may take to be taken.
+    send_patience: Duration,
 }
 
 impl Connection {
@@ -65,14 +67,21 @@ impl Connection {
         stream.set_nodelay(true).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
         vanished::notice(&stream).map_err(|e| WireError::broken(peer, Phase::Connect, e))?;
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        let (read_timeout, write_timeout, patience) = (None, None, BLOCK_TIME);
-        Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout, write_timeout, patience })
+        let (read_timeout, write_timeout) = (None, None);
+        let (patience, send_patience) = (BLOCK_TIME, BLOCK_TIME);
+        Ok(Self { stream, peer, buffer, start: 0, end: 0, read_timeout, write_timeout, patience, send_patience })
     }
 
     /// Waits this long for each block of a body, instead of [`BLOCK_TIME`].
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Gives the peer this long to take each block of what is sent, instead of [`BLOCK_TIME`].
+    #[must_use]
+    pub fn with_send_patience(self, send_patience: Duration) -> Self {
+        Self { send_patience, ..self }
     }
 
     /// Connects, waiting at most this long.

@@ -9,7 +9,7 @@ use crate::{
     deadline::{Deadline, Phase},
     frame::{Kind, Prefix},
     id::RequestId,
-    limits::{BLOCK_TIME, LINGER_TIME},
+    limits::LINGER_TIME,
     message::Failure,
     wire::{WireError, to_header},
 };
@@ -52,7 +52,7 @@ impl Connection {
 
     /// Writes all parts, giving each block of them its time.
     pub(super) fn write_all(&mut self, mut parts: &mut [IoSlice<'_>]) -> Result<(), WireError> {
-        let mut pace = Pace::begin(BLOCK_TIME);
+        let mut pace = Pace::begin(self.send_patience);
         IoSlice::advance_slices(&mut parts, 0); // Drops empty parts at the front.
         while !parts.is_empty() {
             self.set_write_slice(&pace)?;

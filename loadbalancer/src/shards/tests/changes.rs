@@ -60,6 +60,33 @@ fn when_all_fail_nobody_knows_and_nothing_is_read_before_it_is_settled() {
     assert_eq!(stage.read(0, 99), Ok(vec![1]));
 }
 
+/// A large change takes a server longer, and what it is to do meanwhile waits behind it: nobody is lost by that. One that says nothing to a small
+/// change is, as soon as ever.
+#[test]
+fn who_has_a_large_change_in_hand_is_waited_for_and_who_has_a_small_one_is_not() {
+    let answer = Duration::from_secs(1);
+    let patience = Patience { answer, piece: 100, piece_time: fake::LONG, ..Patience::default() };
+    let stage = stage_with(Name::ConsistentHash, patience);
+    let gate = stage.fakes["S1"].replica.gate("/write");
+    let (done, over) = bounded(2);
+    std::thread::scope(|scope| {
+        let many: Vec<i64> = (0..90).collect();
+        let (stage, large, small) = (&stage, done.clone(), done);
+        scope.spawn(move || large.send(stage.write(&many)).unwrap());
+        gate.reached.recv_timeout(fake::LONG).unwrap();
+        scope.spawn(move || small.send(stage.call("del", &json!({ "Stud_id": 150 }))).unwrap());
+        assert!(over.recv_timeout(2 * answer).is_err(), "neither is done, nor has failed");
+        gate.open.send(()).unwrap();
+        for _ in 0..2 {
+            over.recv_timeout(fake::LONG).unwrap().unwrap();
+        }
+    });
+    assert_eq!((stage.in_step("a").len(), stage.in_step("b").len()), (3, 3));
+    let _never_opened = stage.fakes["S1"].replica.gate("/del");
+    stage.call("del", &json!({ "Stud_id": 5 })).unwrap();
+    assert_eq!(stage.in_step("a"), ["S2", "S3"]);
+}
+
 /// Who has most is believed, and the others are out of step before anything is read.
 #[test]
 fn a_shard_is_settled_at_the_highest_number() {

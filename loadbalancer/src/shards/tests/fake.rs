@@ -1,15 +1,15 @@
 //! A replica that lives in this process, and can be told to fail.
 
-use crate::shards::server::Server;
+use crate::shards::{patience::Patience, server::Server};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use protocol::{
-    http::{BodyReader, HttpError, HttpService, Request, Respond, Response, Status},
+    http::{BodyReader, BodyWriter, HttpError, HttpService, Request, Respond, Response, Status},
     listener::{Crew, CrewOptions},
     shard::{KEY, SEQ_FIELD},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::TcpListener, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, net::TcpListener, sync::Arc, thread, time::Duration};
 
 /// Nothing here takes so long.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -28,6 +28,10 @@ pub struct Replica {
     broken: Mutex<Vec<&'static str>>,
     /// A path at which the next question is held: it says that it is there, and goes on when it is told.
     gate: Mutex<Option<Held>>,
+    /// As the writer of a store: held during a change.
+    writer: Mutex<()>,
+    /// In how many pieces rows are sent, and how long each is waited for.
+    slow: Mutex<Option<(usize, Duration)>>,
 }
 
 /// It, and the threads that carry it.
@@ -47,12 +51,17 @@ struct Answers(Arc<Replica>);
 
 impl Fake {
     pub fn new(name: &str, shards: &[&str]) -> Self {
+        Self::with_patience(name, shards, Patience::default())
+    }
+
+    /// The same, which is waited for so long.
+    pub fn with_patience(name: &str, shards: &[&str], patience: Patience) -> Self {
         let replica = Arc::new(Replica::default());
         replica.shards.lock().extend(shards.iter().map(|shard| ((*shard).to_owned(), Shard::default())));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let service = Arc::new(HttpService::new(Answers(Arc::clone(&replica))));
         let crew = Crew::start(listener, CrewOptions { name: "fake", max_connections: 64 }, service).unwrap();
-        let server = Arc::new(Server::new(name, crew.address(), None));
+        let server = Arc::new(Server::new(name, crew.address(), None).with_patience(patience));
         Self { replica, server, _crew: crew }
     }
 }
@@ -60,6 +69,11 @@ impl Fake {
 impl Replica {
     pub fn breaks(&self, paths: &[&'static str]) {
         *self.broken.lock() = paths.to_vec();
+    }
+
+    /// Sends rows in so many pieces from now on, and takes so long for each.
+    pub fn is_slow(&self, pieces: usize, each: Duration) {
+        *self.slow.lock() = Some((pieces, each));
     }
 
     /// Holds the next question to this path that has this text in its body.
@@ -88,6 +102,23 @@ impl Replica {
         }
     }
 
+    /// An answer that has rows.
+    fn rows(&self, text: String) -> Response {
+        let Some((pieces, each)) = *self.slow.lock() else {
+            return Response::whole(Status::OK, "application/json", text.into_bytes()).unwrap();
+        };
+        let write = move |out: &mut BodyWriter<'_>| {
+            text.as_bytes().chunks(text.len().div_ceil(pieces)).try_for_each(|piece| {
+                out.write_all(piece)?;
+                out.flush()?;
+                // Not to wait for anything: this is how slow it is.
+                thread::sleep(each);
+                Ok(())
+            })
+        };
+        Response::stream(Status::OK, "application/json", None, write).unwrap()
+    }
+
     /// A change that has its number: the status and the words, if it is that of the next number.
     fn change(&self, path: &str, body: &Value) -> Option<(Status, Value)> {
         let mut shards = self.shards.lock();
@@ -112,7 +143,9 @@ impl Replica {
 impl Respond for Answers {
     fn respond(&self, request: &Request, body: &mut BodyReader<'_>) -> Result<Response, HttpError> {
         let (path, replica) = (request.target.path().to_owned(), &self.0);
+        body.let_pause(LONG);
         let bytes = body.whole(1 << 24)?;
+        let _writer = ["/write", "/update", "/del"].contains(&&*path).then(|| replica.writer.lock());
         let text = format!("{path} {}", String::from_utf8_lossy(&bytes));
         let mut gate = replica.gate.lock();
         if let Some((_, reach, opened)) = gate.take_if(|(held, ..)| held.split('+').all(|part| text.contains(part))) {
@@ -132,9 +165,8 @@ impl Respond for Answers {
             "/copy" => {
                 let shard = body["shards"][0].as_str().unwrap();
                 let (seq, rows) = replica.shards.lock()[shard].clone();
-                json(
-                    &json!({ shard: rows.into_values().collect::<Vec<_>>(), "seq": { shard: seq }, "status": "success" }),
-                )
+                let rows = rows.into_values().collect::<Vec<_>>();
+                replica.rows(json!({ shard: rows, "seq": { shard: seq }, "status": "success" }).to_string())
             }
             "/fill" => {
                 replica.fill(&body);
@@ -149,7 +181,7 @@ impl Respond for Answers {
                 let key = |end: &str| body[KEY][end].as_i64().unwrap();
                 let rows: Vec<String> = rows.range(key("low")..=key("high")).map(|(_, row)| row.to_string()).collect();
                 let text = format!("{{\"data\":[{}],\"status\":\"success\"}}", rows.join(","));
-                Response::whole(Status::OK, "application/json", text.into_bytes()).unwrap()
+                replica.rows(text)
             }
             path => match replica.change(path, &body) {
                 Some((status, said)) => {

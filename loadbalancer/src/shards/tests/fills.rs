@@ -152,6 +152,30 @@ fn a_copy_of_a_server_that_is_out_of_step_does_not_count() {
     assert_eq!(stage.in_step("a"), ["S2", "S3"]);
 }
 
+/// A copy is given up when it stands still, not because it takes long.
+#[test]
+fn a_copy_may_take_long_as_long_as_it_goes_on() {
+    let patience = Patience { copy: Duration::from_secs(3), ..Patience::default() };
+    let fake = |name: &str| Fake::with_patience(name, &["a"], patience);
+    let (from, to) = (fake("S1"), fake("S2"));
+    from.replica.is_slow(10, Duration::from_millis(400));
+    assert_eq!(copy(&from.server, &to.server, "a"), Ok(0), "after 4 s");
+}
+
+#[test]
+fn a_copy_that_stands_still_is_given_up() {
+    let patience = Patience { copy: Duration::from_millis(200), ..Patience::default() };
+    let fake = |name: &str| Fake::with_patience(name, &["a"], patience);
+    let (from, to) = (fake("S1"), fake("S2"));
+    for (name, path, phase) in [("S1", "/copy", "waiting for the answer"), ("S2", "/fill", "waiting for the answer")] {
+        let gate = [&from, &to][usize::from(name == "S2")].replica.gate(path);
+        assert_has(&copy(&from.server, &to.server, "a").unwrap_err(), &["took too long", phase]);
+        gate.reached.recv_timeout(fake::LONG).unwrap();
+    }
+    from.replica.is_slow(2, Duration::from_secs(1));
+    assert_has(&copy(&from.server, &to.server, "a").unwrap_err(), &["took too long", "reading a body"]);
+}
+
 /// The port of a server that has ended may be another one's now: what it says there is not believed.
 #[test]
 fn who_has_ended_says_nothing_whoever_has_its_port() {

@@ -11,6 +11,7 @@ use super::{
     asked::Asked,
     calls::Call,
     keeper::Word,
+    patience::Patience,
     settle::{Open, settle},
     state::{State, StateFile},
     table::Table,
@@ -30,6 +31,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// A table on replicas, settled and in step.
@@ -39,10 +41,16 @@ struct Stage {
     told: Receiver<Arc<Record>>,
     count: AtomicU64,
     folder: tempfile::TempDir,
+    patience: Patience,
 }
 
 /// Shards a (keys 0 to 99) and b (100 to 199), both on S1, S2 and S3.
 fn stage(policy: Name) -> Stage {
+    stage_with(policy, Patience::default())
+}
+
+/// The same, with servers that are waited for so long.
+fn stage_with(policy: Name, patience: Patience) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let (events, mut told) = Events::with_listeners(1);
     let file = StateFile::new(folder.path().join("state.json"));
@@ -59,7 +67,7 @@ fn stage(policy: Name) -> Stage {
     });
     let Ok(Call::Init(map)) = Call::read("init", map.to_string().as_bytes(), &mut || 0) else { panic!() };
     let told = told.remove(0);
-    let mut stage = Stage { table, fakes: BTreeMap::new(), told, count: AtomicU64::new(0), folder };
+    let mut stage = Stage { table, fakes: BTreeMap::new(), told, count: AtomicU64::new(0), folder, patience };
     stage.table.init(map, &stage.asked().0).unwrap();
     for name in ["S1", "S2", "S3"] {
         stage.come(name);
@@ -71,7 +79,7 @@ fn stage(policy: Name) -> Stage {
 impl Stage {
     /// A server comes, with nothing.
     fn come(&mut self, name: &str) {
-        let fake = Fake::new(name, &["a", "b"]);
+        let fake = Fake::with_patience(name, &["a", "b"], self.patience);
         fake.server.join(&self.table.pool);
         self.table.servers.lock().insert(name.to_owned(), Arc::clone(&fake.server));
         self.fakes.insert(name.to_owned(), fake);

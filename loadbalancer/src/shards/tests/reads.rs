@@ -83,6 +83,21 @@ fn another_server_is_asked_when_one_fails_and_it_is_told() {
     assert_has(&stage.why(), &["nobody has these rows at the moment"]);
 }
 
+/// Rows that come slowly are waited for as long as some come; who stands still has failed.
+#[test]
+fn an_answer_may_take_long_as_long_as_it_goes_on() {
+    let stage = stage_with(Name::RoundRobin, Patience { answer: Duration::from_secs(1), ..Patience::default() });
+    stage.write(&(0..50).collect::<Vec<_>>()).unwrap();
+    stage.fakes.values().for_each(|fake| fake.replica.is_slow(6, Duration::from_millis(300)));
+    stage.events();
+    let failed = |stage: &Stage| stage.events().iter().any(|event| matches!(event, Event::AttemptFailed { .. }));
+    assert_eq!(stage.read(0, 99).map(|rows| rows.len()), Ok(50));
+    assert!(!failed(&stage));
+    stage.fakes.values().for_each(|fake| fake.replica.is_slow(2, Duration::from_secs(2)));
+    assert_eq!(stage.read(0, 99).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
+    assert!(failed(&stage));
+}
+
 #[test]
 fn the_parts_of_a_range_are_asked_at_once() {
     let stage = stage(Name::ConsistentHash);

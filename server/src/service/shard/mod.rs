@@ -54,20 +54,24 @@ use self::{
 use super::{Service, Terms, http::admission};
 use crate::{Config, StartError};
 use protocol::{
-    http::{BodyReader, HttpError, HttpService, Method, Request, Respond, Response, Status},
+    http::{BodyReader, BodyWriter, HttpError, HttpService, Method, Request, Respond, Response, Status, Times},
     listener::{Handler, Refusal, Visit},
     output::{Plain, say, warn},
-    shard::SEQ_FIELD,
+    shard::{COPY_PAUSE, SEQ_FIELD},
 };
 use std::{
-    io::BufWriter,
+    io::{BufWriter, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
+    time::Duration,
 };
 
 /// Longest body of a call but `/fill`, in bytes: some hundred thousand rows. More than whoever numbers takes from a client, because
 /// it writes a change anew.
 const MAX_CALL: u64 = 64 * 1024 * 1024;
+
+/// How long a copy that is given or taken may stand still. Longer than the load balancer waits, so that it is the one that says why it was given up.
+const PAUSE: Duration = Duration::from_secs(2 * COPY_PAUSE.as_secs());
 
 /// Rows are sent in pieces of about so many bytes.
 const PIECE: usize = 64 * 1024;
@@ -88,7 +92,8 @@ impl Shards {
     pub(super) fn open(config: &Config, terms: Terms) -> Result<Self, StartError> {
         let store = Store::open(&config.id, &config.shard_file, config.shard_database.as_ref())?;
         say!("Connected to database successfully");
-        Ok(Self { service: HttpService::new(Replica { terms, store: Arc::new(store) }) })
+        let service = HttpService::new(Replica { terms, store: Arc::new(store) });
+        Ok(Self { service: service.with_times(Times { send: PAUSE, ..Times::default() }) })
     }
 }
 
@@ -139,7 +144,11 @@ impl Respond for Replica {
         let answered = match path[0] {
             "home" => Ok(tell(&calls::home(&self.terms.id))),
             "state" => self.store.state().map(|state| tell(&calls::state(&state))),
-            "fill" => self.store.fill(body).map(|filled| tell(&calls::filled(&filled))),
+            "fill" => {
+                body.let_pause(PAUSE);
+                let told = self.store.fill(body).map_or_else(|told| told, |filled| calls::filled(&filled));
+                self.and_then_tidy(told)
+            }
             name => match Call::read(name, &body.whole(MAX_CALL)?) {
                 Ok(call) => self.carry_out(call),
                 Err(told) => Err(told),
@@ -192,19 +201,30 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// An answer, and behind it what was filled, or could not be, is tidied up: that takes as long as there are rows, and nobody waits for it.
+    fn and_then_tidy(&self, Told { status, body }: Told) -> Result<Response, Told> {
+        let (store, length) = (Arc::clone(&self.store), body.len() as u64);
+        let write = move |answer: &mut BodyWriter<'_>| {
+            let sent = answer.write_all(body.as_bytes()).and_then(|()| answer.flush());
+            store.tidy();
+            sent
+        };
+        Response::stream(status, "application/json", Some(length), write).map_err(|_| cannot_be_sent())
+    }
+}
+
 fn tell(told: &Told) -> Response {
     Response::whole(told.status, "application/json", told.body.clone().into_bytes())
         .unwrap_or_else(|_| Response::new(told.status))
 }
 
 /// An answer that is written while rows are read.
-fn streamed(
-    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()> + Send + 'static,
-) -> Result<Response, Told> {
-    let write = move |body: &mut protocol::http::BodyWriter<'_>| {
+fn streamed(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send + 'static) -> Result<Response, Told> {
+    let write = move |body: &mut BodyWriter<'_>| {
         let mut out = BufWriter::with_capacity(PIECE, body);
         write(&mut out)?;
-        std::io::Write::flush(&mut out)
+        out.flush()
     };
     Response::stream(Status::OK, "application/json", None, write).map_err(|_| cannot_be_sent())
 }

@@ -147,7 +147,8 @@ impl Store {
         })
     }
 
-    /// Takes in what another replica's `/copy` has given, instead of what these shards had. Others write meanwhile.
+    /// Takes in what another replica's `/copy` has given, instead of what these shards had. Others write meanwhile. What is of no use
+    /// after it is there until [`Self::tidy`].
     ///
     /// # Errors
     /// If it is no whole copy, or not of shards that are here, or one of them is changed meanwhile; then nothing has changed.
@@ -157,6 +158,11 @@ impl Store {
             Some(schema) => Filling::new(self, schema).take(copy),
             None => Err(refused(Status::CONFLICT, "This server is not configured")),
         }
+    }
+
+    /// Drops what fills have left behind, in small pieces: that takes as long as there are rows.
+    pub fn tidy(&self) {
+        self.sweep(true);
     }
 
     /// The rows of these shards, at this moment.

@@ -4,7 +4,7 @@
 //! store for so long, and the changes of all other shards wait.
 //!
 //! **The idea.** The rows go into a *scratch table*, some hundred in each transaction, and between two of them others write. When the copy
-//! is whole, one short transaction gives the shard the new table with its number; the old one is dropped after it, again in small pieces where dropping takes as long as there are rows. A copy
+//! is whole, one short transaction gives the shard the new table with its number; the old one is dropped after it, and after the answer ([`Store::tidy`]), again in small pieces where dropping takes as long as there are rows. A copy
 //! that is cut off leaves the shard as it was. Scratch tables are listed (`replica_scratch`) in the transaction that makes them, so that
 //! those that a killed server has left are found, and dropped, when the store is opened.
 //!
@@ -152,12 +152,11 @@ impl<'a> Filling<'a> {
 }
 
 impl Drop for Filling<'_> {
-    /// What was swapped out, or not in, is dropped.
+    /// What was swapped out, or not in, may be dropped.
     fn drop(&mut self) {
         for scratch in self.tables.values() {
             self.store.filling.lock().remove(&scratch.number);
         }
-        self.store.sweep(true);
     }
 }
 

@@ -84,6 +84,24 @@ impl On {
     }
 }
 
+/// A copy is taken when its rows are there; dropping those that were there before takes as long as there are some, and is for later.
+#[test]
+fn a_fill_is_done_before_what_it_replaces_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shards.sqlite");
+    let store = super::super::store::Store::open("0", &path, None).unwrap();
+    store.configure(&serde_json::from_value(schema()).unwrap(), &["sh1".to_owned()]).unwrap();
+    let tables = || {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'shard!_%' ESCAPE '!'";
+        rusqlite::Connection::open(&path).unwrap().query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
+    };
+    let copy = json!({ "sh1": [super::student(1)], "seq": { "sh1": 1 }, "status": "success" }).to_string();
+    assert_eq!(store.fill(copy.as_bytes()).unwrap().shards["sh1"].rows, 1);
+    assert_eq!(tables(), 2, "the old one is still there");
+    store.tidy();
+    assert_eq!(tables(), 1);
+}
+
 /// What a kill in the middle of a fill would leave, the files as they are then, is removed at the next start.
 #[test]
 fn what_a_killed_server_was_filling_is_removed_when_the_next_one_starts() {
