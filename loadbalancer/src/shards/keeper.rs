@@ -8,6 +8,7 @@
 //!
 //! | what is seen | what is done | by |
 //! |---|---|---|
+//! | a file of a server that was removed | it is removed, unless that server still lives, or is just being started | – |
 //! | a server of the map that does not live | it is started and told its shards | `shards-start-NAME` |
 //! | a shard that is unsettled, and its servers are there | they are asked how far they are ([`settle`]) | `shards-settle` |
 //! | a server that is out of step of a settled shard | it is filled ([`fill`](super::fill)) | `shards-fill-NAME` |
@@ -191,6 +192,7 @@ impl Keeper {
 
     fn look(&mut self) {
         let Some(layout) = self.table.layout() else { return };
+        self.clear_away();
         self.start_missing(&layout);
         self.settle(&layout);
         self.fill(&layout);
@@ -199,6 +201,18 @@ impl Keeper {
     }
 
     // -------------------------------------------------------------------------------------------- processes
+
+    /// Removes the files of servers that were removed, where that is not done: the load balancer was killed in the middle of it, or the server was just
+    /// being started. Before anything is started: one of the same name has no file yet.
+    pub(super) fn clear_away(&mut self) {
+        let going = self.table.state.lock().as_ref().map(|state| state.going.clone()).unwrap_or_default();
+        let free = |name: &String| !self.starting.contains(name) && !self.table.servers.lock().contains_key(name);
+        let gone: Vec<String> =
+            going.into_iter().filter(|name| free(name) && self.table.file.clear_away(name)).collect();
+        if !gone.is_empty() {
+            let _another_time = self.table.record(|state| state.going.retain(|name| !gone.contains(name)));
+        }
+    }
 
     fn start_missing(&mut self, layout: &Layout) {
         let now = Instant::now();

@@ -51,6 +51,11 @@ impl Table {
         let old = self.layout().ok_or_else(not_configured)?;
         let names: Vec<String> = servers.keys().cloned().collect();
         let map = old.map.with(shards, servers).map_err(|why| bad(&why))?;
+        let going = self.state.lock().as_ref().map(|state| state.going.clone()).unwrap_or_default();
+        if let Some(busy) = names.iter().find(|name| going.contains(*name) && !self.file.clear_away(name)) {
+            let why = format!("Server '{busy}' was removed, and its file is not gone yet: try again");
+            return Err(refused(Status::CONFLICT, &why));
+        }
         if let Some(there) = self.with_file(&names) {
             // Not its folder, in which those of the others are.
             let file = self.file.data(there);
@@ -60,7 +65,7 @@ impl Table {
             );
             return Err(refused(Status::CONFLICT, &why));
         }
-        self.remap(&old, map, asked)
+        self.remap(&old, map, &[], asked)
     }
 
     /// So many servers less, these among them: which went.
@@ -83,7 +88,8 @@ impl Table {
                 return Err(refused(Status::SERVICE_UNAVAILABLE, &why));
             }
         }
-        self.remap(&old, map, asked)?;
+        // From now on it is certain that they go, whatever becomes of this process.
+        self.remap(&old, map, &names, asked)?;
         let gone: Vec<_> = names.iter().filter_map(|name| self.servers.lock().remove(name)).collect();
         held.iter_mut().for_each(|(_, group)| group.in_step.retain(|name| !names.contains(name)));
         drop(held);
@@ -96,9 +102,10 @@ impl Table {
         Ok(names)
     }
 
-    fn remap(&self, old: &Arc<Layout>, map: Map, asked: &Asked) -> Result<(), Told> {
+    fn remap(&self, old: &Arc<Layout>, map: Map, going: &[String], asked: &Asked) -> Result<(), Told> {
         self.record(|state| {
             state.map = map;
+            state.going.extend(going.iter().cloned());
             state.fill_up();
         })?;
         let layout = self.state.lock().as_ref().map(|state| Layout::new(state, Some(old)));

@@ -3,6 +3,9 @@
 //! **Why the second.** A server that has missed a change must never be asked again before it was filled, also not by the next
 //! load balancer, which cannot see what was missed: an older copy looks like any other. So that a server is out of step is
 //! durable *before* the change that it has missed is acknowledged. (Kafka keeps its "in-sync replicas" for the same reason.)
+//!
+//! **And which servers are going.** A server is removed when the map without it is durable; its process and its file go after that. A load
+//! balancer that is killed in between leaves a file of which the map knows nothing, and whose it is cannot be seen. So the same write says who goes.
 
 use super::map::Map;
 use anyhow::Context as _;
@@ -26,20 +29,26 @@ pub struct State {
     /// is new.
     #[serde(default)]
     pub begun: BTreeSet<String>,
+    /// Servers that were removed, and whose files may still be there. What was begun so is finished by whoever reads this: the keeper, of
+    /// this load balancer or of the next one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub going: BTreeSet<String>,
 }
 
 impl State {
     /// A new table: all servers of a shard are in step, because nothing was changed yet.
     #[must_use]
     pub fn new(map: Map) -> Self {
-        let mut state = Self { map, in_step: BTreeMap::new(), begun: BTreeSet::new() };
+        let mut state = Self { map, in_step: BTreeMap::new(), begun: BTreeSet::new(), going: BTreeSet::new() };
         state.fill_up();
         state
     }
 
     /// New shards begin with all their servers in step; shards and servers that are gone are forgotten.
     pub fn fill_up(&mut self) {
-        let Self { map, in_step, begun } = self;
+        let Self { map, in_step, begun, going } = self;
+        // One that is there again has files of its own.
+        going.retain(|name| !map.servers.contains_key(name));
         in_step.retain(|id, _| map.shards.iter().any(|shard| shard.id == *id));
         begun.retain(|id| in_step.contains_key(id));
         for shard in &map.shards {
@@ -95,6 +104,20 @@ impl StateFile {
             file.push(end);
             let _not_there = fs::remove_file(file);
         }
+    }
+
+    /// Removes what a server had that was removed. False if it still lives, or its files cannot be removed: another time.
+    #[must_use]
+    pub fn clear_away(&self, server: &str) -> bool {
+        let mut lock = self.data(server).into_os_string();
+        lock.push(".lock");
+        if let Ok(file) = File::options().write(true).open(lock)
+            && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            return false;
+        }
+        self.remove_data(server);
+        !self.data(server).exists()
     }
 
     /// Takes the folder for this process, as long as what is returned lives: two load balancers would each forget who is out of step for

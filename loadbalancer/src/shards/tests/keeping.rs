@@ -3,7 +3,13 @@
 use super::*;
 use crate::{
     replicas::Program,
-    shards::{ShardFlags, keeper::Keeper, program, start::Start},
+    shards::{
+        ShardFlags,
+        keeper::Keeper,
+        map::{Servers, Shard},
+        program,
+        start::Start,
+    },
 };
 use protocol::{flags::UNLIMITED, lifeline::Lifeline};
 use std::time::Instant;
@@ -27,6 +33,86 @@ fn who_was_removed_and_could_not_be_started_leaves_no_file() {
         keeper.has_started(name, Start { began: Instant::now(), since, server });
         assert_eq!(stage.table.file.data(name).exists(), stays, "{name}");
     }
+}
+
+/// The files of this stage, as the next load balancer finds them.
+fn next(stage: &Stage) -> (Arc<Table>, Keeper) {
+    let file = StateFile::new(stage.folder.path().join("state.json"));
+    let state = file.read().unwrap();
+    let (events, _) = Events::with_listeners(0);
+    let pool = Pool::new(Settings::of(Name::ConsistentHash, 0), events.clone());
+    let table = Arc::new(Table::new(file, state, pool, events));
+    let program = Program::of(Some(std::env::current_exe().unwrap()), "shard", UNLIMITED).unwrap();
+    let keeper = Keeper::new(Arc::clone(&table), program, Lifeline::open().unwrap(), bounded(1));
+    (table, keeper)
+}
+
+fn going(stage: &Stage) -> Vec<String> {
+    let file = StateFile::new(stage.folder.path().join("state.json"));
+    file.read().unwrap().unwrap().going.into_iter().collect()
+}
+
+fn add(name: &str) -> (Vec<Shard>, Servers) {
+    let body = json!({ "n": 1, "servers": { name: ["a"] } }).to_string();
+    let Ok(Call::Add { shards, servers }) = Call::read("add", body.as_bytes(), &mut || 0) else { panic!() };
+    (shards, servers)
+}
+
+/// Removed, as if the load balancer had been killed before it could remove the file.
+fn killed_in_the_middle_of_removing_s3() -> Stage {
+    let stage = stage(Name::ConsistentHash);
+    stage.table.remove(1, vec!["S3".into()], &stage.asked().0).unwrap();
+    ["S1", "S3", "S9"].iter().for_each(|name| with_a_file(&stage, name));
+    fs::write(stage.folder.path().join("S3.sqlite-wal"), "changes").unwrap();
+    stage
+}
+
+#[test]
+fn who_was_killed_while_it_removed_a_server_leaves_no_file() {
+    let stage = killed_in_the_middle_of_removing_s3();
+    let (table, mut keeper) = next(&stage);
+    keeper.clear_away();
+    let there = |name: &str| stage.folder.path().join(name).exists();
+    assert_eq!(
+        ["S1.sqlite", "S3.sqlite", "S3.sqlite-wal", "S9.sqlite"].map(there),
+        [true, false, false, true],
+        "what is not known to be a rest is not touched"
+    );
+    assert_eq!(going(&stage), [""; 0]);
+    let (shards, servers) = add("S3");
+    table.add(shards, servers, &stage.asked().0).unwrap();
+}
+
+/// Whoever is quicker than the keeper: what is added is another server of this name, and its file stays.
+#[test]
+fn a_server_that_is_added_again_keeps_its_file() {
+    let stage = killed_in_the_middle_of_removing_s3();
+    let (table, mut keeper) = next(&stage);
+    let (shards, servers) = add("S3");
+    table.add(shards, servers, &stage.asked().0).unwrap();
+    assert!(!table.file.data("S3").exists(), "it begins with nothing");
+    assert_eq!(going(&stage), [""; 0]);
+    with_a_file(&stage, "S3");
+    keeper.clear_away();
+    assert!(table.file.data("S3").exists());
+}
+
+/// A process that has not ended yet may still write.
+#[test]
+fn the_file_of_a_server_that_still_lives_is_removed_when_it_has_ended() {
+    let stage = killed_in_the_middle_of_removing_s3();
+    let (table, mut keeper) = next(&stage);
+    let lock = fs::File::create(stage.folder.path().join("S3.sqlite.lock")).unwrap();
+    lock.lock().unwrap();
+    keeper.clear_away();
+    let file = table.file.data("S3");
+    assert_eq!((file.exists(), going(&stage)), (true, vec!["S3".to_owned()]));
+    let (shards, servers) = add("S3");
+    let told = table.add(shards, servers, &stage.asked().0).unwrap_err();
+    assert_has(&told.says(), &["'S3' was removed, and its file is not gone yet: try again"]);
+    drop(lock);
+    keeper.clear_away();
+    assert_eq!((file.exists(), going(&stage)), (false, vec![]));
 }
 
 /// What says where the rows are decides what becomes of the files.
