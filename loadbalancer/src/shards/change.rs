@@ -37,7 +37,7 @@ impl Table {
         let since = now_if_wanted(&self.events);
         let mut held = (shard, lock.alone());
         asked.tell_locked(&self.events, std::iter::once(&held.0), true, since);
-        self.order(&mut held, Change { method, path, body }, asked)
+        self.order(&mut held, Change { method, path, body, call: asked.id }, asked)
     }
 
     /// All rows, or none: of several shards all are locked, and each is looked at before any is changed.
@@ -55,7 +55,8 @@ impl Table {
         }
         let mut begun = false;
         for (Portion { shard, rows, .. }, held) in portions.into_iter().zip(&mut held) {
-            let change = Change { method: Method::Post, path: "/write", body: json!({ "shard": shard, "data": rows }) };
+            let body = json!({ "shard": shard, "data": rows });
+            let change = Change { method: Method::Post, path: "/write", body, call: asked.id };
             self.order(held, change, asked).map_err(|told| if begun { partly(&shard) } else { told })?;
             begun = true;
         }

@@ -22,6 +22,7 @@
 use super::{at_once::at_once, server::Server};
 use protocol::{
     http::Method,
+    id::RequestId,
     shard::{SEQ_FIELD, told::Told},
 };
 use serde_json::{Value, json};
@@ -43,12 +44,15 @@ pub struct Change {
     pub path: &'static str,
     /// The body, without its number.
     pub body: Value,
+    /// The call that it belongs to.
+    pub call: RequestId,
 }
 
 impl Change {
     fn numbered(mut self, seq: u64) -> Numbered {
         self.body["seq"] = json!(seq);
-        Numbered { seq, method: self.method, path: self.path, body: self.body.to_string().into_bytes().into() }
+        let body = self.body.to_string().into_bytes().into();
+        Numbered { seq, call: self.call, method: self.method, path: self.path, body }
     }
 }
 
@@ -56,6 +60,7 @@ impl Change {
 #[derive(Clone, Debug)]
 pub struct Numbered {
     seq: u64,
+    call: RequestId,
     method: Method,
     path: &'static str,
     body: Arc<[u8]>,
@@ -64,7 +69,8 @@ pub struct Numbered {
 impl Numbered {
     /// What a server says to it, if it has it, and says so: a refusal is the same everywhere, too. Else why it does not have it.
     fn answer(&self, server: &Server) -> Result<Told, String> {
-        let reply = server.change(self.method.clone(), self.path, &self.body).map_err(|error| error.to_string())?;
+        let reply = server.change(self.call, self.method.clone(), self.path, &self.body);
+        let reply = reply.map_err(|error| error.to_string())?;
         let said = Told { status: reply.status, body: reply.text() };
         if reply.headers.get(SEQ_FIELD) != Some(self.seq.to_string().as_str()) {
             return Err(said.says());

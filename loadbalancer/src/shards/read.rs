@@ -26,7 +26,8 @@ use crate::{
     pool::{Found, Lease, Skipped, Wanted},
 };
 use protocol::{
-    http::{Method, Status},
+    http::Status,
+    id::RequestId,
     shard::{
         KEY,
         told::{Told, bad},
@@ -65,7 +66,7 @@ impl Table {
             attempt += 1;
             self.events.step(|| self.choice(layout, shard, (attempt, asked), &found));
             let request = asked.id;
-            match rows_of(&server, body.as_bytes()) {
+            match rows_of(&server, request, body.as_bytes()) {
                 Ok(rows) => {
                     count(&found.lease, body.len(), rows.len());
                     found.lease.finish(Ended::Answered);
@@ -126,9 +127,9 @@ fn count(lease: &Lease, asked: usize, answered: usize) {
 }
 
 /// The rows, as they stand between the brackets of a server's answer; else why there are none, and how the server was lost, if it was.
-fn rows_of(server: &Server, body: &[u8]) -> Result<String, (Option<Lost>, String)> {
+fn rows_of(server: &Server, call: RequestId, body: &[u8]) -> Result<String, (Option<Lost>, String)> {
     let lost = |error: protocol::http::HttpError| (Some(Lost::Unanswered), error.to_string());
-    let reply = server.ask(Method::Post, "/read", body).map_err(lost)?;
+    let reply = server.read(call, body).map_err(lost)?;
     let status = reply.status;
     if status != Status::OK {
         return Err((None, Told { status, body: reply.text() }.says()));

@@ -21,6 +21,7 @@ use protocol::{
         HttpError, Method, Status,
         client::{Ask, Client, Reply},
     },
+    id::RequestId,
     lifeline::LifelineAddress,
     message::Identity,
     registry::Entry,
@@ -207,18 +208,31 @@ impl Server {
     /// # Errors
     /// If its answer does not begin within [`Patience::answer`], or stands still for so long, or it has ended.
     pub fn ask(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
-        let until = Deadline::after(self.patience.answer);
-        self.exchange(&question(method, path, body), &|| until)
+        self.exchange_soon(&question(method, path, body))
     }
 
-    /// Lets it carry out a change.
+    /// Asks it for rows, on behalf of this call.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn read(&self, call: RequestId, body: &[u8]) -> Result<Reply, HttpError> {
+        self.exchange_soon(&on_behalf(call, question(Method::Post, "/read", body))?)
+    }
+
+    fn exchange_soon(&self, ask: &Ask) -> Result<Reply, HttpError> {
+        let until = Deadline::after(self.patience.answer);
+        self.exchange(ask, &|| until)
+    }
+
+    /// Lets it carry out a change, on behalf of this call.
     ///
     /// # Errors
     /// If it does not answer within the time that it has for all changes that it has in hand, or has ended.
-    pub fn change(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
+    pub fn change(&self, call: RequestId, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
+        let ask = on_behalf(call, question(method, path, body))?;
         let _work = self.in_hand.begin(self.patience.work(body.len()));
         let begin = Instant::now();
-        self.exchange(&question(method, path, body), &|| self.in_hand.until(begin, self.patience.answer))
+        self.exchange(&ask, &|| self.in_hand.until(begin, self.patience.answer))
     }
 
     /// Asks it. A kept connection may have been closed meanwhile; then it is asked again on a new one, which does no harm,
@@ -249,6 +263,11 @@ impl Server {
 
 fn question(method: Method, path: &str, body: &[u8]) -> Ask {
     Ask::new(method, path).body(body).limit(LONGEST_ANSWER)
+}
+
+/// The server is told the name of the call, so that what it logs can be found by it.
+fn on_behalf(call: RequestId, ask: Ask) -> Result<Ask, HttpError> {
+    Ok(ask.header("X-Request-Id", call.to_string())?)
 }
 
 /// Where it says that it is.

@@ -1,6 +1,7 @@
 //! Changes.
 
 use super::*;
+use crate::shards::fill::fill;
 
 #[test]
 fn a_change_goes_to_all_and_its_explanation_says_so() {
@@ -95,7 +96,8 @@ fn a_shard_is_settled_at_the_highest_number() {
     let lock = Arc::clone(&stage.table.layout().unwrap().groups["a"]);
     // As if the load balancer had been killed when one of three had the next change.
     let body = json!({ "shard": "a", "seq": 2, "data": [{ "Stud_id": 2 }] }).to_string();
-    stage.fakes["S2"].server.ask(protocol::http::Method::Post, "/write", body.as_bytes()).unwrap();
+    let (server, method) = (&stage.fakes["S2"].server, protocol::http::Method::Post);
+    server.change(RequestId::NONE, method, "/write", body.as_bytes()).unwrap();
     lock.alone().unsettle();
     stage.fakes["S3"].replica.breaks(&["/state"]);
     stage.events();
@@ -106,16 +108,43 @@ fn a_shard_is_settled_at_the_highest_number() {
     assert_eq!(stage.read(0, 99), Ok(vec![1, 2]));
 }
 
+/// Each server is told for which call it is asked, also when it makes up for a change later.
+#[test]
+fn servers_are_told_the_name_of_the_call() {
+    let mut stage = stage(Name::ConsistentHash);
+    stage.go("S3");
+    let name = |stage: &Stage| Some(RequestId { client: 7, sequence: stage.count.load(Ordering::SeqCst) }.to_string());
+    stage.write(&[1]).unwrap();
+    let write = name(&stage);
+    stage.read(0, 9).unwrap();
+    let read = name(&stage);
+    stage.come("S3");
+    let gate = stage.fakes["S3"].replica.gate("/fill");
+    let server = Arc::clone(&stage.fakes["S3"].server);
+    let shards = vec![("a".to_owned(), Arc::clone(&stage.table.layout().unwrap().groups["a"]))];
+    let later = std::thread::scope(|scope| {
+        let filling = scope.spawn(|| fill(&stage.table, &shards, &server));
+        gate.reached.recv_timeout(fake::LONG).unwrap();
+        stage.call("del", &json!({ "Stud_id": 5 })).unwrap();
+        gate.open.send(()).unwrap();
+        assert!(filling.join().unwrap());
+        name(&stage)
+    });
+    let heard = |server: &str, path: &str| -> Vec<Option<String>> {
+        stage.fakes[server].replica.heard(path).into_iter().map(|(_, call)| call).collect()
+    };
+    assert_eq!((heard("S1", "/write"), heard("S2", "/write")), (vec![write.clone()], vec![write]));
+    assert_eq!([heard("S1", "/read"), heard("S2", "/read")].concat(), [read]);
+    assert_eq!((heard("S1", "/del"), heard("S3", "/del")), (vec![later.clone()], vec![later]));
+    assert_eq!((heard("S1", "/state"), heard("S3", "/fill")), (vec![None], vec![None]), "these are of no call");
+}
+
 /// If it cannot be written down who has missed a change, nobody may be told that it is done: after a crash that one would be believed.
 #[test]
 fn a_state_that_cannot_be_written_leaves_the_shard_unsettled_and_nothing_acknowledged() {
     let stage = stage(Name::ConsistentHash);
     stage.write(&[1]).unwrap();
-    let file = stage.folder.path().join("state.json");
-    let kept = fs::read(&file).unwrap();
-    // A folder with something in it cannot be replaced by a file, not even by root.
-    fs::remove_file(&file).unwrap();
-    fs::create_dir_all(file.join("in the way")).unwrap();
+    let state_file = stage.cannot_write();
     stage.fakes["S2"].replica.breaks(&["/write"]);
     stage.events();
     let told = stage.write(&[2]).unwrap_err();
@@ -127,8 +156,7 @@ fn a_state_that_cannot_be_written_leaves_the_shard_unsettled_and_nothing_acknowl
     assert!(!stage.settle());
     assert_eq!(stage.write(&[3]).unwrap_err().status, Status::SERVICE_UNAVAILABLE, "not while it cannot be written");
     assert_eq!(stage.read(1, 1).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
-    fs::remove_dir_all(&file).unwrap();
-    fs::write(&file, kept).unwrap();
+    state_file.put_back();
     assert!(stage.settle());
     assert_eq!(stage.read(0, 99), Ok(vec![1, 2]));
     assert_eq!(stage.durable("a"), ["S1", "S3"]);

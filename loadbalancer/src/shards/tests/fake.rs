@@ -9,7 +9,14 @@ use protocol::{
     shard::{KEY, SEQ_FIELD},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, io::Write, net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Nothing here takes so long.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -32,6 +39,8 @@ pub struct Replica {
     writer: Mutex<()>,
     /// In how many pieces rows are sent, and how long each is waited for.
     slow: Mutex<Option<(usize, Duration)>>,
+    /// What it was asked: when, which path, and the name of the call.
+    heard: Mutex<Vec<(Instant, String, Option<String>)>>,
 }
 
 /// It, and the threads that carry it.
@@ -69,6 +78,12 @@ impl Fake {
 impl Replica {
     pub fn breaks(&self, paths: &[&'static str]) {
         *self.broken.lock() = paths.to_vec();
+    }
+
+    /// When it was asked for this path, and the name of each call.
+    pub fn heard(&self, path: &str) -> Vec<(Instant, Option<String>)> {
+        let heard = self.heard.lock();
+        heard.iter().filter(|(_, of, _)| of == path).map(|(at, _, call)| (*at, call.clone())).collect()
     }
 
     /// Sends rows in so many pieces from now on, and takes so long for each.
@@ -143,6 +158,8 @@ impl Replica {
 impl Respond for Answers {
     fn respond(&self, request: &Request, body: &mut BodyReader<'_>) -> Result<Response, HttpError> {
         let (path, replica) = (request.target.path().to_owned(), &self.0);
+        let call = request.headers.get("x-request-id").map(str::to_owned);
+        replica.heard.lock().push((Instant::now(), path.clone(), call));
         body.let_pause(LONG);
         let bytes = body.whole(1 << 24)?;
         let _writer = ["/write", "/update", "/del"].contains(&&*path).then(|| replica.writer.lock());

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -140,10 +141,34 @@ impl Stage {
         self.table.layout().unwrap().groups[shard].seen().in_step.into_iter().collect()
     }
 
+    /// From now on the state cannot be written.
+    fn cannot_write(&self) -> Kept {
+        let path = self.folder.path().join("state.json");
+        let bytes = fs::read(&path).unwrap();
+        // A folder with something in it cannot be replaced by a file, not even by root.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        Kept { path, bytes }
+    }
+
     /// What a load balancer that starts now would believe.
     fn durable(&self, shard: &str) -> Vec<String> {
         let state: State = serde_json::from_slice(&fs::read(self.folder.path().join("state.json")).unwrap()).unwrap();
         state.in_step[shard].iter().cloned().collect()
+    }
+}
+
+/// The state as it was when it could be written the last time.
+struct Kept {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// It can be written again.
+    fn put_back(self) {
+        fs::remove_dir_all(&self.path).unwrap();
+        fs::write(&self.path, self.bytes).unwrap();
     }
 }
 

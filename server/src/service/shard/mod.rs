@@ -55,6 +55,7 @@ use super::{Service, Terms, http::admission};
 use crate::{Config, StartError};
 use protocol::{
     http::{BodyReader, BodyWriter, HttpError, HttpService, Method, Request, Respond, Response, Status, Times},
+    id::RequestId,
     listener::{Handler, Refusal, Visit},
     output::{Plain, say, warn},
     shard::{COPY_PAUSE, SEQ_FIELD},
@@ -137,7 +138,7 @@ impl Respond for Replica {
         if path[0] == "heartbeat" {
             return Ok(Response::new(Status::OK));
         }
-        let place = match admission::admit(&self.terms, request.target.path(), body) {
+        let place = match admission::admit(&self.terms, &what(request), body) {
             Ok(place) => place,
             Err(unanswered) => return unanswered.or_told(),
         };
@@ -212,6 +213,13 @@ impl Replica {
         };
         Response::stream(status, "application/json", Some(length), write).map_err(|_| cannot_be_sent())
     }
+}
+
+/// What is asked, for the log; and for which call, if whoever numbers has said so.
+fn what(request: &Request) -> String {
+    let path = request.target.path();
+    let call = request.headers.get("x-request-id").and_then(|id| id.parse::<RequestId>().ok());
+    call.map_or_else(|| path.to_owned(), |call| format!("{path} (call {call})"))
 }
 
 fn tell(told: &Told) -> Response {
