@@ -115,6 +115,38 @@ fn the_file_of_a_server_that_still_lives_is_removed_when_it_has_ended() {
     assert_eq!((file.exists(), going(&stage)), (false, vec![]));
 }
 
+/// A disk that is full is not empty in a moment: who tries again at once has nothing else to do.
+#[test]
+fn a_state_that_cannot_be_written_is_tried_again_after_a_second_and_then_all_goes_on() {
+    let stage = stage(Name::ConsistentHash);
+    let file = stage.cannot_write();
+    stage.fakes["S2"].replica.breaks(&["/write"]);
+    assert_eq!(stage.write(&[1]).unwrap_err().status, Status::GATEWAY_TIMEOUT);
+    let before = stage.fakes["S1"].replica.heard("/state").len();
+    let (words, heard) = bounded(16);
+    let program = Program::of(Some(std::env::current_exe().unwrap()), "shard", UNLIMITED).unwrap();
+    let keeper = Keeper::new(Arc::clone(&stage.table), program, Lifeline::open().unwrap(), (words.clone(), heard));
+    let keeper = std::thread::spawn(move || keeper.run());
+    let until = |holds: &dyn Fn() -> bool| {
+        let end = Instant::now() + fake::LONG;
+        while !holds() {
+            assert!(Instant::now() < end, "waited in vain");
+            std::thread::yield_now();
+        }
+    };
+    let asked = || stage.fakes["S1"].replica.heard("/state")[before..].to_vec();
+    until(&|| asked().len() >= 3);
+    for pair in asked().windows(2) {
+        let pause = pair[1].0 - pair[0].0;
+        assert!(pause >= Duration::from_secs(1), "it was tried again after {pause:?}");
+    }
+    assert_eq!(stage.read(1, 1).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
+    file.put_back();
+    until(&|| stage.read(1, 1) == Ok(vec![1]));
+    words.send(Word::End).unwrap();
+    keeper.join().unwrap();
+}
+
 /// What says where the rows are decides what becomes of the files.
 #[test]
 fn it_is_known_whether_the_rows_are_in_a_database_or_in_files() {
