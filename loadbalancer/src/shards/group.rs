@@ -31,9 +31,12 @@ use std::{
     sync::Arc,
 };
 
-/// How much of the latest changes is remembered for servers that are being filled, in bytes. One that is slower than that begins
-/// again.
-const REMEMBERED: usize = 16 * 1024 * 1024;
+/// How much memory the latest changes of a shard may take, which are remembered for servers that are being filled, in bytes: 100,000 small ones. A server
+/// that is slower than that begins again.
+const REMEMBERED: usize = 32 * 1024 * 1024;
+
+/// What a remembered change takes beside its body, in bytes: its place in a queue, of which half may be empty, and what an allocation costs.
+const BESIDE: usize = 2 * size_of::<Numbered>() + 32;
 
 /// A change as servers are told it.
 #[derive(Clone, Debug)]
@@ -67,6 +70,11 @@ pub struct Numbered {
 }
 
 impl Numbered {
+    /// The memory that it takes, in bytes.
+    fn size(&self) -> usize {
+        self.body.len() + BESIDE
+    }
+
     /// What a server says to it, if it has it, and says so: a refusal is the same everywhere, too. Else why it does not have it.
     fn answer(&self, server: &Server) -> Result<Told, String> {
         let reply = server.change(self.call, self.method.clone(), self.path, &self.body);
@@ -106,7 +114,7 @@ pub struct Group {
     generation: u64,
     /// The latest changes with their numbers.
     log: VecDeque<Numbered>,
-    /// Their size, in bytes.
+    /// The memory that they take, in bytes.
     logged: usize,
 }
 
@@ -161,15 +169,14 @@ impl Group {
     pub fn settle(&mut self, seq: u64, in_step: BTreeSet<String>) {
         (self.seq, self.in_step) = (Some(seq), in_step);
         self.generation += 1;
-        self.log.clear();
-        self.logged = 0;
+        (self.log, self.logged) = (VecDeque::new(), 0);
     }
 
     fn remember(&mut self, change: Numbered) {
-        self.logged += change.body.len();
+        self.logged += change.size();
         self.log.push_back(change);
         while self.logged > REMEMBERED {
-            self.logged -= self.log.pop_front().map_or(self.logged, |oldest| oldest.body.len());
+            self.logged -= self.log.pop_front().map_or(self.logged, |oldest| oldest.size());
         }
     }
 
@@ -179,5 +186,34 @@ impl Group {
         let count = self.seq?.checked_sub(at)?;
         let missing: Vec<Numbered> = self.log.iter().filter(|change| change.seq > at).cloned().collect();
         (missing.len() as u64 == count).then_some(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small changes take more memory beside their bodies than in them.
+    #[test]
+    fn what_is_remembered_takes_no_more_memory_than_it_may() {
+        let mut group = Group::new(BTreeSet::new());
+        group.settle(0, BTreeSet::new());
+        for body in [json!({ "Stud_id": 1 }), json!({ "data": "x".repeat(100_000) })] {
+            let change = Change { method: Method::Delete, path: "/del", body, call: RequestId::NONE };
+            for seq in 1..=400_000 {
+                group.seq = Some(seq);
+                group.remember(change.clone().numbered(seq));
+                if seq > 1_000 && group.log.front().is_some_and(|oldest| oldest.seq > 1) {
+                    break;
+                }
+            }
+            // Two counts stand before the bytes of an `Arc`, and an allocator rounds up.
+            let bodies: usize = group.log.iter().map(|change| change.body.len() + 2 * size_of::<usize>()).sum();
+            let used = group.log.capacity() * size_of::<Numbered>() + bodies;
+            assert!((REMEMBERED / 2..=REMEMBERED).contains(&used), "{used} for {} changes", group.log.len());
+            let at = group.log.front().unwrap().seq - 1;
+            assert!(group.missing(at).is_some() && group.missing(at - 1).is_none());
+            group.settle(0, BTreeSet::new());
+        }
     }
 }
