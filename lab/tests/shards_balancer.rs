@@ -152,6 +152,22 @@ fn a_call_has_a_name_and_is_explained_by_it() {
     }
 }
 
+/// What a server logs can be found by the name of the call; what is no such name does not come into its log.
+#[test]
+fn a_server_logs_the_name_of_the_call() {
+    let world = World::new();
+    let mut server = world.spawn(&["server", "0", "0", "0", "--service", "shard"]);
+    let at = address_in(&server.wait_for("Server is listening on"));
+    let name = "0006b1d5c1f0a2b3-0000000000000001";
+    for (path, call) in [("/state", "something else"), ("/home", name)] {
+        let ask = Ask::get(path).header("X-Request-Id", call).unwrap();
+        assert_eq!(Client::connect(at, LONG).unwrap().ask(&ask, LONG).unwrap().status, Status::OK);
+    }
+    server.wait_for(&format!("/home (call {name})"));
+    let said = server.said();
+    assert!(said.lines().any(|line| line == "/state") && !said.contains("something else"), "{said}");
+}
+
 /// A server that does not come, and somebody who waits for it, hold nobody up: another one that dies is started again meanwhile, and the one that
 /// does not come can be removed.
 #[test]
