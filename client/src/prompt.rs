@@ -7,10 +7,11 @@
 //!
 //! SQL goes on over several lines up to its `;` or an empty line; `file …` and commands end at Enter. What was typed
 //! is remembered, also for the next time; a statement of several lines is one entry. Text that is pasted is taken
-//! line by line, as if it had been typed.
+//! line by line, as if it had been typed; so are lines that were typed while a request ran.
 //!
 //! Ctrl-C gives up the line, and everything gathered before it; Ctrl-D on an empty line ends. Both keys come from
-//! the editor here, not as signals; see [`crate::interrupt`] for Ctrl-C while a request runs.
+//! the editor here, not as signals; see [`crate::interrupt`] for Ctrl-C while a request runs. That one drops the lines
+//! behind the request as well: whoever presses it wants none of what he has pasted to go on.
 //!
 //! Editing, history and the drawing are rustyline's.
 
@@ -26,7 +27,7 @@ use rustyline::{
     Config, Context, Editor, Helper, Highlighter, Hinter, Validator, completion::Completer, error::ReadlineError,
     history::FileHistory,
 };
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, mem, path::PathBuf};
 
 /// What is printed where a request begins.
 pub const PROMPT: &str = "Enter query: ";
@@ -84,6 +85,7 @@ pub fn run(session: &mut Session, history: Option<PathBuf>, once: bool) -> io::R
         match flow {
             Flow::End => break,
             Flow::Asked | Flow::Interrupted if once => break,
+            Flow::Interrupted => prompt.drop_ahead().map_err(into_io)?,
             _ => {}
         }
     }
@@ -93,15 +95,9 @@ pub fn run(session: &mut Session, history: Option<PathBuf>, once: bool) -> io::R
 
 impl Prompt {
     fn new(history: Option<PathBuf>, session: &mut Session) -> rustyline::Result<Self> {
-        let config = Config::builder()
-            .max_history_size(HISTORY_LENGTH)?
-            .history_ignore_dups(true)?
-            .history_ignore_space(true)
-            .auto_add_history(false)
-            .completion_type(rustyline::CompletionType::List)
-            .build();
-        let mut editor = Editor::with_config(config)?;
-        editor.set_helper(Some(Helpful::default()));
+        let config = config()?;
+        let entries = FileHistory::with_config(&config);
+        let editor = editor(config, entries, Helpful::default())?;
         let mut prompt = Self { editor, history, statement: Statement::default(), interrupts: 0 };
         prompt.load_history(session);
         Ok(prompt)
@@ -151,6 +147,16 @@ impl Prompt {
         last
     }
 
+    /// Drops what has arrived behind the request that was taken back. The terminal dropped what it had at the key; what
+    /// the editor has read ahead it gives up only with itself.
+    fn drop_ahead(&mut self) -> rustyline::Result<()> {
+        let config = config()?;
+        let history = mem::replace(self.editor.history_mut(), FileHistory::with_config(&config));
+        let helpful = self.editor.helper_mut().map(mem::take).unwrap_or_default();
+        self.editor = editor(config, history, helpful)?;
+        Ok(())
+    }
+
     fn interrupted(&mut self, session: &mut Session) {
         self.statement.clear();
         self.interrupts += 1;
@@ -158,6 +164,22 @@ impl Prompt {
             session.voice().complain(format_args!("To end, type \\quit or press Ctrl-D."));
         }
     }
+}
+
+fn config() -> rustyline::Result<Config> {
+    Ok(Config::builder()
+        .max_history_size(HISTORY_LENGTH)?
+        .history_ignore_dups(true)?
+        .history_ignore_space(true)
+        .auto_add_history(false)
+        .completion_type(rustyline::CompletionType::List)
+        .build())
+}
+
+fn editor(config: Config, history: FileHistory, helpful: Helpful) -> rustyline::Result<Editor<Helpful, FileHistory>> {
+    let mut editor = Editor::with_history(config, history)?;
+    editor.set_helper(Some(helpful));
+    Ok(editor)
 }
 
 fn into_io(error: ReadlineError) -> io::Error {

@@ -7,7 +7,7 @@ mod fake;
 use fake::{After, Balancer, LONG, honest};
 use protocol::frame::Kind;
 use rexpect::session::{PtySession, spawn_command};
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, sync::mpsc};
 
 const PROMPT: &str = "Enter query: ";
 const CONTINUATION: &str = "        ...> ";
@@ -173,6 +173,68 @@ fn pasted_lines_are_taken_one_by_one() {
     assert_eq!(balancer.requests(), 2);
 }
 
+/// A load balancer that says what it was asked, and is honest once it may be.
+fn attentive(may_answer: impl Fn() + Send + Sync + 'static) -> (Balancer, mpsc::Receiver<String>) {
+    let (asks, asked) = mpsc::channel();
+    let asks = std::sync::Mutex::new(asks);
+    let balancer = Balancer::start(move |connection, request| {
+        asks.lock().unwrap().send(request.body.clone()).unwrap();
+        may_answer();
+        honest(connection, request)
+    });
+    (balancer, asked)
+}
+
+#[test]
+fn lines_that_arrive_together_are_taken_one_by_one() {
+    let ((balancer, asked), lab) = (attentive(|| {}), tempfile::tempdir().unwrap());
+    let mut terminal = terminal(&balancer, lab.path(), &[]);
+    // More than the editor and the terminal hold at once: 1 and 4 KiB.
+    let statements: Vec<String> = (0..200).map(|n| format!("SELECT {n} FROM COLORS WHERE Name = 'White';")).collect();
+    press(&mut terminal, &(statements.join("\r") + "\r"));
+    for statement in &statements {
+        assert_eq!(asked.recv_timeout(LONG).as_ref(), Ok(statement));
+    }
+    press(&mut terminal, "DELETE FROM COLORS\rWHERE Name = 'White';\r");
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), "DELETE FROM COLORS\nWHERE Name = 'White';");
+    terminal.exp_string("syntax error").unwrap();
+    terminal.exp_string(PROMPT).unwrap();
+    assert_eq!(end(terminal), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_that_arrive_while_a_request_runs_are_kept() {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let (lets, let_go) = mpsc::channel();
+    let let_go = std::sync::Mutex::new(let_go);
+    let (balancer, asked) = attentive(move || let_go.lock().unwrap().recv_timeout(LONG).unwrap());
+    let lab = tempfile::tempdir().unwrap();
+    let mut terminal = terminal(&balancer, lab.path(), &[]);
+    terminal.send_line("SELECT 1;").unwrap();
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), "SELECT 1;");
+    // The terminal itself shows what is typed now, so that it is known to have it.
+    let master = terminal.process().get_file_handle().unwrap();
+    let mut modes = tcgetattr(&master).unwrap();
+    modes.local_modes |= LocalModes::ECHO;
+    tcsetattr(&master, OptionalActions::Now, &modes).unwrap();
+    press(&mut terminal, "SELECT 2;\nSELECT 3;\nSELECT");
+    terminal.exp_string("SELECT 2;\r\nSELECT 3;\r\nSELECT").unwrap();
+    for statement in ["SELECT 2;", "SELECT 3;"] {
+        lets.send(()).unwrap();
+        assert_eq!(asked.recv_timeout(LONG).unwrap(), statement);
+    }
+    lets.send(()).unwrap();
+    terminal.exp_string("Name: White").unwrap();
+    press(&mut terminal, " 4;\r");
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), "SELECT 4;");
+    lets.send(()).unwrap();
+    terminal.exp_string("SELECT 4;").unwrap();
+    terminal.exp_string("Name: White").unwrap();
+    terminal.exp_string(PROMPT).unwrap();
+    assert_eq!(end(terminal), 0);
+}
+
 #[test]
 fn once_ends_after_one_request_with_its_status() {
     let (balancer, lab) = (Balancer::start(honest), tempfile::tempdir().unwrap());
@@ -212,6 +274,39 @@ fn ctrl_c_takes_back_a_running_request_and_the_prompt_returns() {
     }
     assert_eq!(end(terminal), 0);
     assert_eq!(balancer.connections(), 1);
+}
+
+#[test]
+fn ctrl_c_during_a_request_drops_the_lines_behind_it() {
+    let (asks, asked) = mpsc::channel();
+    let asks = std::sync::Mutex::new(asks);
+    let balancer = Balancer::start(move |connection, request| {
+        asks.lock().unwrap().send(request.body.clone()).unwrap();
+        if request.body.starts_with("SELECT") {
+            return honest(connection, request);
+        }
+        let taken_back = fake::next_request(connection).is_some_and(|next| next.kind == Kind::Cancel);
+        let _ = connection.send_raw(&fake::error(request.id, "cancelled", "Taken back.", true));
+        if taken_back { After::GoOn } else { After::Close }
+    });
+    let lab = tempfile::tempdir().unwrap();
+    let mut terminal = terminal(&balancer, lab.path(), &[]);
+    ask(&mut terminal, "SELECT 1;", &["Name: White"]);
+    press(&mut terminal, "UPDATE COLORS SET HEX = 1;\rSELECT 2;\rSELECT\r");
+    assert_eq!(
+        (asked.recv_timeout(LONG).unwrap(), asked.recv_timeout(LONG).unwrap().as_str()),
+        ("SELECT 1;".into(), "UPDATE COLORS SET HEX = 1;")
+    );
+    terminal.send_control('c').unwrap();
+    terminal.exp_string("Taken back.").unwrap();
+    terminal.exp_string(PROMPT).unwrap();
+    press(&mut terminal, "\x1b[A\x1b[A");
+    terminal.exp_string("SELECT 1;").unwrap();
+    press(&mut terminal, "\r");
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), "SELECT 1;", "and the history is as it was");
+    terminal.exp_string("Name: White").unwrap();
+    terminal.exp_string(PROMPT).unwrap();
+    assert_eq!(end(terminal), 0);
 }
 
 #[cfg(target_os = "linux")]
