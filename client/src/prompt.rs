@@ -11,13 +11,15 @@
 //!
 //! Ctrl-C gives up the line, and everything gathered before it; Ctrl-D on an empty line ends. Both keys come from
 //! the editor here, not as signals; see [`crate::interrupt`] for Ctrl-C while a request runs. That one drops the lines
-//! behind the request as well: whoever presses it wants none of what he has pasted to go on.
+//! behind the request as well: whoever presses it wants none of what he has pasted to go on. Bytes that are no UTF-8
+//! text give up as much, and are told as in a pipe: the rest of the line, or of the statement, would mean something else.
 //!
 //! Editing, history and the drawing are rustyline's.
 
 mod complete;
 
 use crate::{
+    lines::BadLine,
     request::Statement,
     session::{Flow, Session},
     status::Status,
@@ -80,6 +82,7 @@ pub fn run(session: &mut Session, history: Option<PathBuf>, once: bool) -> io::R
             }
             Err(ReadlineError::Eof) => Flow::End,
             Err(ReadlineError::Signal(_)) => Flow::Nothing,
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => prompt.no_text(session),
             Err(error) => return Err(into_io(error)),
         };
         match flow {
@@ -157,6 +160,17 @@ impl Prompt {
         Ok(())
     }
 
+    /// Refuses bytes that are no text, with the statement around them. The editor drops what it has read ahead.
+    fn no_text(&mut self, session: &mut Session) -> Flow {
+        drop_arrived();
+        let flow = session.refuse("", &BadLine::NotText.to_string(), BadLine::NotText.code());
+        if !self.statement.is_empty() {
+            session.voice().complain(format_args!("The statement that it belongs to is dropped, and was not sent."));
+        }
+        self.statement.clear();
+        flow
+    }
+
     fn interrupted(&mut self, session: &mut Session) {
         self.statement.clear();
         self.interrupts += 1;
@@ -164,6 +178,12 @@ impl Prompt {
             session.voice().complain(format_args!("To end, type \\quit or press Ctrl-D."));
         }
     }
+}
+
+/// Drops what the terminal has and nobody has read.
+fn drop_arrived() {
+    #[cfg(unix)]
+    let _gone = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
 fn config() -> rustyline::Result<Config> {

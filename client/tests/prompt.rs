@@ -7,7 +7,7 @@ mod fake;
 use fake::{After, Balancer, LONG, honest};
 use protocol::frame::Kind;
 use rexpect::session::{PtySession, spawn_command};
-use std::{path::Path, process::Command, sync::mpsc};
+use std::{io::Write, path::Path, process::Command, sync::mpsc};
 
 const PROMPT: &str = "Enter query: ";
 const CONTINUATION: &str = "        ...> ";
@@ -34,10 +34,9 @@ fn ask(terminal: &mut PtySession, line: &str, expected: &[&str]) {
     terminal.exp_string(PROMPT).unwrap();
 }
 
-/// Presses keys, without Enter.
-fn press(terminal: &mut PtySession, keys: &str) {
-    terminal.send(keys).unwrap();
-    terminal.flush().unwrap();
+/// Presses keys, without Enter; or lets any bytes arrive, all of them.
+fn press(terminal: &mut PtySession, keys: impl AsRef<[u8]>) {
+    terminal.process().get_file_handle().unwrap().write_all(keys.as_ref()).unwrap();
 }
 
 /// Ctrl-D, and the status of the program.
@@ -191,7 +190,7 @@ fn lines_that_arrive_together_are_taken_one_by_one() {
     let mut terminal = terminal(&balancer, lab.path(), &[]);
     // More than the editor and the terminal hold at once: 1 and 4 KiB.
     let statements: Vec<String> = (0..200).map(|n| format!("SELECT {n} FROM COLORS WHERE Name = 'White';")).collect();
-    press(&mut terminal, &(statements.join("\r") + "\r"));
+    press(&mut terminal, statements.join("\r") + "\r");
     for statement in &statements {
         assert_eq!(asked.recv_timeout(LONG).as_ref(), Ok(statement));
     }
@@ -233,6 +232,36 @@ fn lines_that_arrive_while_a_request_runs_are_kept() {
     terminal.exp_string("Name: White").unwrap();
     terminal.exp_string(PROMPT).unwrap();
     assert_eq!(end(terminal), 0);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_and_the_prompt_returns() {
+    let ((balancer, asked), lab) = (attentive(|| {}), tempfile::tempdir().unwrap());
+    let mut terminal = terminal(&balancer, lab.path(), &[]);
+    // ISO 8859-1: alone, within a line, cut off by Enter, and in the second line of a statement.
+    for bytes in [&b"\xFC"[..], b"SELECT 'gr\xFCn';\r", b"SELECT 'Schn\xE4\r"] {
+        press(&mut terminal, bytes);
+        terminal.exp_string("The line is not UTF-8 text.").unwrap();
+        terminal.exp_string(PROMPT).unwrap();
+    }
+    terminal.send_line("DELETE FROM COLORS").unwrap();
+    terminal.exp_string(CONTINUATION).unwrap();
+    press(&mut terminal, b"WHERE Name = 'Gr\xFCn'\r\r;\r");
+    terminal.exp_string("The line is not UTF-8 text.").unwrap();
+    terminal.exp_string("is dropped, and was not sent").unwrap();
+    terminal.exp_string(PROMPT).unwrap();
+    ask(&mut terminal, "SELECT 'grün';", &["Name: White"]);
+    assert_eq!(asked.recv_timeout(LONG).unwrap(), "SELECT 'grün';", "nothing else was sent");
+    assert_eq!(end(terminal), 0);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_a_failed_request_for_once() {
+    let (balancer, lab) = (Balancer::start(honest), tempfile::tempdir().unwrap());
+    let mut terminal = terminal(&balancer, lab.path(), &["--once"]);
+    press(&mut terminal, b"\xE4\r");
+    terminal.exp_string("The line is not UTF-8 text.").unwrap();
+    assert_eq!(ended(terminal), 1);
 }
 
 #[test]
