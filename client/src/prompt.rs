@@ -5,7 +5,8 @@
 //!         ...> FROM COLORS;
 //! ```
 //!
-//! SQL goes on over several lines up to its `;` or an empty line; `file …` and commands end at Enter. What was typed
+//! SQL goes on over several lines up to its `;` or an empty line; `file …` and commands end at Enter. A command with its
+//! backslash may also stand between the lines of a statement, but not inside quotes, as in PostgreSQL's psql. What was typed
 //! is remembered, also for the next time; a statement of several lines is one entry. Text that is pasted is taken
 //! line by line, as if it had been typed; so are lines that were typed while a request ran.
 //!
@@ -20,7 +21,7 @@ mod complete;
 
 use crate::{
     lines::BadLine,
-    request::Statement,
+    request::{Statement, is_command},
     session::{Flow, Session},
     status::Status,
 };
@@ -42,6 +43,9 @@ const HISTORY_LENGTH: usize = 1_000;
 
 /// Longest entry of the history, in bytes: what is longer was not typed and will not be edited.
 const LONGEST_ENTRY: usize = 16 * 1024;
+
+/// What a command is answered with where it is text.
+const TEXT_INSIDE: &str = "Inside quotes or a comment that is a part of the statement. Ctrl-C drops the statement.";
 
 /// What the editor asks for completion.
 #[derive(Debug, Default, Helper, Highlighter, Hinter, Validator)]
@@ -88,7 +92,10 @@ pub fn run(session: &mut Session, history: Option<PathBuf>, once: bool) -> io::R
         match flow {
             Flow::End => break,
             Flow::Asked | Flow::Interrupted if once => break,
-            Flow::Interrupted => prompt.drop_ahead().map_err(into_io)?,
+            Flow::Interrupted => {
+                prompt.statement.clear();
+                prompt.drop_ahead().map_err(into_io)?;
+            }
             _ => {}
         }
     }
@@ -137,7 +144,12 @@ impl Prompt {
         self.interrupts = 0;
         let mut last = Flow::Nothing;
         for line in text.split('\n') {
-            let Some(request) = self.statement.push(line) else { continue };
+            let Some(request) = self.statement.push(line) else {
+                if is_command(line) {
+                    session.voice().complain(format_args!("{TEXT_INSIDE}"));
+                }
+                continue;
+            };
             self.remember(&request, session);
             last = session.handle(&request);
             if let Some(helper) = self.editor.helper_mut() {

@@ -165,6 +165,13 @@ pub fn ends_at_enter(first_line: &str) -> bool {
     text.starts_with('\\') || after_file(text).is_some() || is_word(text, &["quit", "exit", "help", "?"])
 }
 
+/// Whether the line is a command with its backslash, so that it may stand between the lines of a statement.
+#[must_use]
+pub fn is_command(line: &str) -> bool {
+    let text = line.trim();
+    text.starts_with('\\') && command(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

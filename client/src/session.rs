@@ -26,6 +26,13 @@ const EXPIRED: &str = "No record of this request is kept any more. It was not ca
 /// What `id-reused` means for the one who asked.
 const REUSED: &str = "An id stands for one statement, to the letter. Repeat the statement as it was, or leave out --request-id to send this one anew.";
 
+/// What can be typed, but for the commands.
+const HELP: &str = "\
+file NAME   receive a file
+SQL;        the result of a statement; it may go over several lines, with commands between them;
+            an empty line sends it as well, Ctrl-C drops it
+";
+
 /// Whether there is another line to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -138,9 +145,7 @@ impl Session {
     }
 
     fn help(&mut self) {
-        let mut text = String::from(
-            "file NAME   receive a file\nSQL;        the result of a statement; it may go over several lines\n",
-        );
+        let mut text = String::from(HELP);
         for (command, what) in COMMANDS {
             text += &format!("{command:<12}{what}\n");
         }

@@ -98,6 +98,30 @@ fn sql_goes_on_over_several_lines() {
 }
 
 #[test]
+fn commands_between_the_lines_of_a_statement_are_carried_out() {
+    let ((balancer, asked), lab) = (attentive(|| {}), tempfile::tempdir().unwrap());
+    let mut terminal = terminal(&balancer, lab.path(), &[]);
+    let mut goes_on = |line: &str, expected: &str| {
+        terminal.send_line(line).unwrap();
+        terminal.exp_string(expected).unwrap();
+        terminal.exp_string(CONTINUATION).unwrap();
+    };
+    goes_on("SELECT Name", "");
+    goes_on("\\help", "with commands between them");
+    goes_on("\\servers", "state: idle");
+    goes_on("FROM COLORS WHERE Name <> '", "");
+    goes_on("\\quit", "Inside quotes or a comment that is a part of the statement.");
+    ask(&mut terminal, "';", &["Name: White"]);
+    let asked: Vec<String> = asked.try_iter().collect();
+    assert_eq!(asked, ["", "SELECT Name\nFROM COLORS WHERE Name <> '\n\\quit\n';"]);
+    terminal.send_line("DELETE FROM COLORS").unwrap();
+    terminal.exp_string(CONTINUATION).unwrap();
+    terminal.send_line("\\quit").unwrap();
+    assert_eq!(ended(terminal), 0);
+    assert_eq!(balancer.requests(), 2, "what was not finished was not sent");
+}
+
+#[test]
 fn ctrl_c_gives_up_what_was_typed_and_ctrl_d_ends() {
     let (balancer, lab) = (Balancer::start(honest), tempfile::tempdir().unwrap());
     let mut terminal = terminal(&balancer, lab.path(), &[]);

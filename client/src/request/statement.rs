@@ -36,13 +36,20 @@ impl Statement {
     }
 
     /// Takes one line. Gives back the whole text once it is complete: at once for what [ends at
-    /// Enter](super::ends_at_enter), at its `;` or at an empty line for SQL. An empty line alone gives nothing.
+    /// Enter](super::ends_at_enter), at its `;` or at an empty line for SQL. An empty line alone gives nothing. A [command]
+    /// between the lines of a statement is given back by itself, and the statement goes on; inside quotes or a comment it
+    /// is text like any other.
+    ///
+    /// [command]: super::is_command
     pub fn push(&mut self, line: &str) -> Option<String> {
         let line = line.trim_end_matches(['\r', '\n']);
         let first = self.text.is_empty();
         let blank = line.trim().is_empty();
         if first && blank {
             return None;
+        }
+        if !first && super::is_command(line) && !self.is_inside() {
+            return Some(line.trim().to_owned());
         }
         if !blank {
             if !first {
@@ -52,6 +59,12 @@ impl Statement {
         }
         let whole = blank || (first && super::ends_at_enter(line)) || is_complete(&self.text);
         whole.then(|| std::mem::take(&mut self.text))
+    }
+
+    /// Whether the next line begins inside quotes or a comment.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        !matches!(read(&self.text).1, Inside::Nothing | Inside::LineComment)
     }
 }
 
@@ -67,6 +80,12 @@ enum Inside {
 
 /// Whether the text ends with the `;` of its statement.
 fn is_complete(text: &str) -> bool {
+    let (ended, inside) = read(text);
+    ended && matches!(inside, Inside::Nothing | Inside::LineComment)
+}
+
+/// Whether the last thing in the text outside comments is the `;` of its statement, and what its end is inside of.
+fn read(text: &str) -> (bool, Inside) {
     let mut inside = Inside::Nothing;
     let mut words = Words::default();
     let mut ended = false;
@@ -105,7 +124,7 @@ fn is_complete(text: &str) -> bool {
             _ => {}
         }
     }
-    ended && matches!(inside, Inside::Nothing | Inside::LineComment)
+    (ended, inside)
 }
 
 fn enters(character: char, next: Option<char>) -> Option<Inside> {
@@ -240,6 +259,22 @@ mod tests {
         assert_eq!(statement.push("SELECT"), None);
         statement.clear();
         assert_eq!(statement.push("\\quit"), Some("\\quit".into()));
+    }
+
+    #[test]
+    fn a_command_between_the_lines_is_given_back_and_the_statement_goes_on() {
+        let mut statement = Statement::default();
+        assert_eq!(statement.push("SELECT 1 -- it's"), None);
+        assert_eq!(statement.push(" \\HELP; "), Some("\\HELP;".into()));
+        assert_eq!(statement.push("\\unknown"), None, "no command of ours");
+        assert_eq!(statement.push("help"), None, "only with its backslash");
+        assert_eq!(statement.push("\\q"), Some("\\q".into()));
+        assert_eq!(statement.push(";"), Some("SELECT 1 -- it's\n\\unknown\nhelp\n;".into()));
+        for (open, close) in [("SELECT '", "';"), ("SELECT [", "];"), ("/* ", "*/;")] {
+            assert_eq!(statement.push(open), None);
+            assert_eq!(statement.push("\\quit"), None, "{open} begins text");
+            assert_eq!(statement.push(close), Some(format!("{open}\n\\quit\n{close}")));
+        }
     }
 
     proptest! {
