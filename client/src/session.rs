@@ -175,7 +175,7 @@ impl Session {
         let (seconds, titles) = (display.seconds(), std::mem::take(&mut display.titles));
         match &asked {
             Ok(_) => self.learn(text, request, titles),
-            Err(failed) => self.note(text, failed),
+            Err(failed) => self.note(text, request, failed),
         }
         if closed.is_err() || matches!(&asked, Err(Failed { error: Error::Output(_), .. })) {
             return Flow::End;
@@ -198,7 +198,7 @@ impl Session {
     }
 
     /// Notes a failed request, and tells it.
-    fn note(&mut self, text: &str, failed: &Failed) {
+    fn note(&mut self, text: &str, request: &Request, failed: &Failed) {
         let failure = failed.to_failure();
         self.status.add(if failure.definite { Status::Failed } else { Status::Unknown });
         self.complain(&failure);
@@ -208,6 +208,11 @@ impl Session {
         match failure.code {
             ErrorCode::Expired => self.voice.complain(format_args!("{EXPIRED}")),
             ErrorCode::IdReused => self.voice.complain(format_args!("{REUSED}")),
+            ErrorCode::NotFound => {
+                if let Some(name) = without_semicolon(request) {
+                    self.voice.complain(format_args!("Do you mean file {}, without the semicolon?", Plain(name)));
+                }
+            }
             _ if failure.definite => {}
             _ => {
                 let command = again::command(self.exchange.link(), failed.request, text);
@@ -243,6 +248,13 @@ impl Session {
             Request::Servers | Request::Ping => {}
         }
     }
+}
+
+/// What a file was perhaps meant to be called whose name ends with the `;` that belongs to SQL.
+fn without_semicolon(request: &Request) -> Option<&str> {
+    let Request::File(name) = request else { return None };
+    let meant = name.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    (meant.len() < name.len()).then_some(meant)
 }
 
 /// The names in a statement that succeeded, as far as they can be told without parsing it.

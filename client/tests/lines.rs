@@ -67,6 +67,18 @@ fn the_status_is_that_of_the_worst_request() {
 }
 
 #[test]
+fn a_file_that_is_not_there_is_not_looked_for_with_the_semicolon_of_sql() {
+    let (balancer, folder) = (Balancer::start(honest), tempfile::tempdir().unwrap());
+    let told = |input: &str| text(&run(&balancer, folder.path(), &[], input.as_bytes()).stderr).to_owned();
+    assert_eq!(
+        told("file colors.csv ;\n"),
+        "File colors.csv ; not found in server!\nDo you mean file colors.csv, without the semicolon?\n"
+    );
+    assert_eq!(told("file a;b\n"), "File a;b not found in server!\n");
+    assert_eq!(told("SELEC;\n"), "near SELEC: syntax error\n");
+}
+
+#[test]
 fn wrong_usage_is_2_and_help_is_0() {
     let (balancer, folder) = (Balancer::start(honest), tempfile::tempdir().unwrap());
     let code = |args: &[&str]| run(&balancer, folder.path(), args, b"SELECT 1\n").status.code();
