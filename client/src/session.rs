@@ -229,7 +229,8 @@ impl Session {
             return;
         }
         self.voice.complain(format_args!("{}", Plain(&failure.message)));
-        if let Some(ms) = failure.retry_after_ms {
+        // Beside an outcome that is unknown it would be bad advice: whoever follows it may do the same twice.
+        if let Some(ms) = failure.retry_after_ms.filter(|_| failure.definite) {
             self.voice.complain(format_args!("Ask again in {} s.", ms as f64 / 1000.0));
         }
     }

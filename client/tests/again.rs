@@ -74,6 +74,25 @@ fn only_the_recorded_outcome_settles_a_repeat() {
 }
 
 #[test]
+fn when_to_ask_again_is_told_only_where_asking_again_cannot_do_it_twice() {
+    let told = |definite: bool, request: &str| {
+        let balancer = Balancer::start(move |connection, asked| {
+            let header = format!(
+                r#"{{"code":"unavailable","message":"No server takes requests.","definite":{definite},"retry_after_ms":1000}}"#
+            );
+            let _ = connection.send_raw(&frame(Kind::Error, asked.id, &header, b""));
+            After::GoOn
+        });
+        text(&run(&balancer, &["2", request]).stderr).to_owned()
+    };
+    assert_eq!(told(true, "INSERT"), "No server takes requests.\nAsk again in 1 s.\n");
+    assert_eq!(told(false, "file a"), "No server takes requests.\nAsk again in 1 s.\n", "a file changes nothing");
+    let unknown = told(false, "INSERT");
+    assert!(!unknown.contains("Ask again in"), "{unknown}");
+    assert!(unknown.contains("Its outcome is unknown") && unknown.contains("--request-id"), "{unknown}");
+}
+
+#[test]
 fn nobody_there_settles_nothing_either() {
     let balancer = Balancer::start(honest);
     let address = balancer.address.to_string();
