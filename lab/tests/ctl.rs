@@ -14,6 +14,12 @@ fn ctl(world: &World, line: &str) -> Output {
     world.command(&args).output().unwrap()
 }
 
+/// The administration of this lab is there: clients are served a moment before.
+fn administered(mut lab: Lab) -> Lab {
+    lab.balancer.must_say("Administration at http://");
+    lab
+}
+
 /// What it prints when it succeeds.
 fn done(world: &World, line: &str) -> String {
     let output = ctl(world, line);
@@ -31,7 +37,7 @@ fn refused(world: &World, line: &str, status: i32) -> String {
 /// Finds the load balancer and its token by itself; whatever is changed shows at once.
 #[test]
 fn a_load_balancer_is_changed_while_it_runs() {
-    let lab = Lab::start(&["0", "0.01", "0.02"], &[]);
+    let lab = administered(Lab::start(&["0", "0.01", "0.02"], &[]));
     let (world, mut asking) = (&lab.world, Asking::connect(lab.address));
     assert_eq!(asking.query("SELECT 1").server(), "1");
     let shown = done(world, "servers");
@@ -46,7 +52,9 @@ fn a_load_balancer_is_changed_while_it_runs() {
     assert_eq!(asking.query("SELECT 1").server(), "1");
     assert!(done(world, "weight 1 256").contains("256"));
     done(world, "weight 1 none");
-    assert!(refused(world, "capacity 1 5", 1).contains("itself takes 1 requests at once"));
+    assert!(refused(world, "capacity 1 5", 1).contains("itself takes 1 request at once"));
+    let told = done(world, "capacity 1 unlimited");
+    assert!(told.contains("server 1 itself takes 1 request at once"), "{told}");
     assert!(done(world, "policy round-robin").starts_with("Pool lab: policy round-robin"));
     assert!(done(world, "remove 3").contains("removed"));
     let json: serde_json::Value = serde_json::from_str(&done(world, "servers --json")).unwrap();
@@ -66,7 +74,7 @@ fn what_is_wrong_is_said() {
     let world = World::new();
     assert!(refused(&world, "servers", 1).contains("No load balancer with administration runs here"));
     assert!(refused(&world, "servers --admin 127.0.0.1:1", 1).contains("does not answer"));
-    let lab = Lab::start_in(world, &["0"], &[]);
+    let lab = administered(Lab::start_in(world, &["0"], &[]));
     let (world, policy) = (&lab.world, done(&lab.world, "policy --json"));
     assert!(refused(world, "drain 7", 1).contains("There is no server 7."));
     assert!(refused(world, "add 127.0.0.1:1", 1).contains("No server answers"));
@@ -131,10 +139,21 @@ fn why_is_answered_while_it_runs() {
         assert!(std::time::Instant::now() < until, "{}", text(&output.stderr));
     };
     assert!(told.contains("server 1"), "{told}");
+    // Bytes of the file are counted, and not those of the frames around them.
+    assert!(matches!(asking.file("colors.csv"), kit::Answer::File { .. }));
+    let whole = include_str!("../../server/files/colors.csv").len();
+    kit::eventually("the journal has the file", || {
+        text(&ctl(&world, "why last").stdout).contains(&format!("The file had been passed on whole: {whole} bytes."))
+    });
+    assert_eq!(asking.query("SELECT 1").server(), "1");
+    kit::eventually("the journal has the statement", || text(&ctl(&world, "why last").stdout).contains("SELECT 1"));
+    let told = done(&world, "why last");
     let json: serde_json::Value = serde_json::from_str(&done(&world, "why last --json")).unwrap();
     let id = json["explanation"]["request"].as_str().unwrap_or_else(|| panic!("{json}")).to_owned();
     assert_eq!(done(&world, &format!("why {id}")), told);
     assert!(refused(&world, "why nonsense", 1).contains("is not the id of a request"));
+    // It may be told after the first request was answered.
+    balancer.must_say("Administration at http://");
     let line = balancer.seen.iter().find(|line| line.contains("Administration at http://")).unwrap().clone();
     let admin = line.split("http://").nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
     let ask = |path: &str| client::ask(admin, &client::Ask::get(path), kit::LONG).unwrap();
@@ -163,6 +182,7 @@ fn administration_works_when_clients_have_taken_everything() {
     balancer.wait_for("Connected to server 1");
     let line = balancer.seen.iter().find(|line| line.contains("Load balancer is listening on")).unwrap().clone();
     let address = line.split_once('(').unwrap().1.split_once(')').unwrap().0.replace(", ", ":");
+    balancer.must_say("Administration at http://");
     let join_the_crowd = |_| {
         let client = std::net::TcpStream::connect(&address).unwrap();
         let mut reading = client.try_clone().unwrap();

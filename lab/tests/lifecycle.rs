@@ -26,6 +26,26 @@ fn without_servers_there_is_an_error_and_with_the_next_one_an_answer() {
     assert!(newcomer.said().contains("Connected to database successfully"));
 }
 
+/// Whoever starts the programs in another folder by mistake is told where they look, and a path with a slip makes no database
+/// without a word.
+#[test]
+fn what_is_made_and_what_is_not_found_is_told() {
+    let world = World::new();
+    let (mut first, mut second) = (world.server("1", "0"), world.server("2", "0"));
+    let made = format!("Made a new database at {}", world.path("database.sqlite").display());
+    assert!(first.said().contains(&made), "{}", first.said());
+    assert!(!second.said().contains("Made a new database"), "it was there: {}", second.said());
+    drop((first, second));
+    std::fs::remove_file(world.path("servers.json")).unwrap();
+    std::fs::remove_file(world.path("database.json")).unwrap();
+    let mut balancer = world.spawn(&["loadbalancer", "--listen", "127.0.0.1:0", "--no-admin", "--no-journal"]);
+    let said = balancer.wait_for("No servers.json here or in a folder above");
+    assert!(said.contains(&world.path("servers.json").display().to_string()), "{said}");
+    let server = world.command(&["server", "3", "0", "0"]).output().unwrap();
+    let said = kit::text(&server.stderr);
+    assert!(server.status.code() == Some(1) && said.contains("No laboratory was found"), "{said}");
+}
+
 /// A server that was killed is noticed, its entry removed; started again under the same id, it serves again.
 #[test]
 fn a_killed_server_is_forgotten_and_may_return() {

@@ -34,6 +34,7 @@ fn what_is_not_there_is_explained() {
     for (args, words) in [
         (&["race", "three-servers"][..], "There is no model 'three-servers'. There are: two-clients, "),
         (&["race", "--replay", "10x"], "is not a schedule"),
+        (&["race", "--replay", "9"], "There is no thread 9 in two-clients, "),
         (&["race", "two-clients", "--replay", "12", "--version", "wrong"], "has no version 'wrong'"),
         (&["race", "--schedules", "0"], "--schedules"),
         (&["simulate", "--policy", "strongest"], "power-of-two"),

@@ -128,7 +128,7 @@ fn a_call_has_a_name_and_is_explained_by_it() {
     explained(
         &write,
         &[
-            "asked: POST /write, 1 rows",
+            "asked: POST /write, 1 row",
             "It became change 1 of sh1, and went to servers Server0 and Server1 at once.",
             "Change 1 of sh1 was done: servers Server0 and Server1 had it durably.",
             "The sharded table answered it",

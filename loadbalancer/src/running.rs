@@ -1,5 +1,8 @@
 //! A load balancer at work: its parts put together, and taken apart again.
 
+mod doors;
+
+use self::doors::Doors;
 use crate::{
     admin::{Admin, Subject, fronts::Front},
     config::Config,
@@ -16,14 +19,13 @@ use crate::{
     },
     pool::{Pool, Settings},
     replicas::{self, Replicas},
-    shards::Shards,
+    shards::{self, Shards},
 };
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 use protocol::{
     deadline::Deadline,
     descriptors,
-    holder::explain_bind_error,
     id::IdSource,
     limits::MAX_CONNECTIONS,
     listener::{Crew, CrewOptions},
@@ -75,9 +77,10 @@ impl LoadBalancer {
     /// # Errors
     /// If the port cannot be listened to (a sentence says who holds it), or the system gives no threads.
     pub fn start(config: &Config) -> anyhow::Result<Self> {
-        let (listener, registry) = (bind(config)?, registry(config)?);
-        let audience = Audience::gather(config, &registry);
-        Self::assemble(config, listener, registry, audience)
+        let doors = Doors::open(config, &registry(config, true)?)?;
+        // Only now: whoever cannot begin has no run, and `latest` stays with who has the port.
+        let audience = Audience::gather(config, &doors.registry);
+        Self::assemble(config, doors, audience)
     }
 
     /// The same, but what happens is told to whoever holds the receiving ends of these events, and to nobody else.
@@ -85,26 +88,16 @@ impl LoadBalancer {
     /// # Errors
     /// As [`LoadBalancer::start`].
     pub fn start_heard(config: &Config, events: Events) -> anyhow::Result<Self> {
-        Self::assemble(config, bind(config)?, registry(config)?, Audience::elsewhere(events))
+        Self::assemble(config, Doors::open(config, &registry(config, false)?)?, Audience::elsewhere(events))
     }
 
-    fn assemble(config: &Config, listener: TcpListener, registry: PathBuf, audience: Audience) -> anyhow::Result<Self> {
+    fn assemble(config: &Config, doors: Doors, audience: Audience) -> anyhow::Result<Self> {
         let Audience { events, told, journal, past } = audience;
-        config.options.check()?;
-        let ((gate, token), joining) = (config.join.check()?, config.join.bind()?);
-        let further = Bound::all(config)?;
-        let (admin, folder) = (config.admin.open()?, run_folder(journal.as_deref(), &registry));
-        let own = [Some(&listener), joining.as_ref(), admin.as_ref().map(|opened| &opened.listener)];
-        for listener in own.into_iter().flatten() {
-            gate.add_own(listener.local_addr().context("A port that was opened has no address")?);
-        }
-        further.iter().for_each(|bound| bound.add_own(&gate));
-        // Only now: each might name any of them.
-        further.iter().try_for_each(|bound| bound.check(config, &gate))?;
+        let Doors { listener, joining, further, shards, admin, replicas, gate, token, registry } = doors;
+        let folder = run_folder(journal.as_deref(), &registry);
         let settings = pool_settings(config);
         let seed = settings.seed;
         let max_connections = room(config, 1 + further.len())?;
-        let replicas = replicas::Opening::prepare(&config.replicas, config.join.token.token_file.as_deref())?;
         let desk = replicas.as_ref().map(replicas::Opening::desk);
         let start = |bound: Bound| bound.start(config, max_connections, settings.clone(), &events, desk.clone());
         let sides = further.into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
@@ -130,7 +123,6 @@ impl LoadBalancer {
         let crew = Crew::start(listener, options, lab).context("No thread for the first client")?;
         let policy = config.balance.to_string();
         events.emit(|| Event::Started { address: crew.address(), policy, seed });
-        let shards_beside = registry.clone();
         let registry = Registry::new(registry);
         let mut pools = Pools::default().with(&[LAB], &pool);
         for side in &sides {
@@ -143,7 +135,8 @@ impl LoadBalancer {
         let check = config.health.check;
         let shared = Membership { pools, registry, check, events: events.clone(), gate, token };
         let membership = Following::begin(Members::new(shared), joining)?;
-        let shards = Shards::start(config, &shards_beside, max_connections, for_shards, &events)?;
+        let begin = |opening: shards::Opening| opening.begin(config, max_connections, for_shards, &events);
+        let shards = shards.map(begin).transpose()?;
         if let Some(shards) = &shards {
             events.emit(|| Event::FrontendListening { frontend: "shards".to_owned(), address: shards.address() });
         }
@@ -248,15 +241,12 @@ fn room(config: &Config, frontends: usize) -> anyhow::Result<usize> {
     Ok(wanted.min(room))
 }
 
-/// Listens where the command line says.
-fn bind(config: &Config) -> anyhow::Result<TcpListener> {
-    let address = config.address();
-    TcpListener::bind(address).map_err(|error| anyhow::anyhow!(explain_bind_error(address, &error, None)))
-}
-
-/// The file in which servers register.
-fn registry(config: &Config) -> anyhow::Result<PathBuf> {
+/// The file in which servers register. `tell`: whether it is said where no laboratory was found.
+fn registry(config: &Config, tell: bool) -> anyhow::Result<PathBuf> {
     let places = Places::here().context("The current folder cannot be read")?;
+    if let Some(said) = places.no_registry().filter(|_| tell && config.registry.registry.is_none()) {
+        warn!("{said}");
+    }
     Ok(config.registry.path(&places))
 }
 

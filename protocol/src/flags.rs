@@ -12,6 +12,7 @@ pub use parse::{
 };
 
 use crate::{
+    database::{DatabaseConfig, DatabaseError},
     lifeline::LifelineAddress,
     output,
     places::Places,
@@ -61,6 +62,20 @@ impl DatabaseFlag {
     #[must_use]
     pub fn path(&self, places: &Places) -> PathBuf {
         self.database.clone().unwrap_or_else(|| places.database())
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A sentence that names the file, the key, and what belongs there; or that there is no laboratory here.
+    pub fn read(&self, places: &Places) -> Result<DatabaseConfig, DatabaseError> {
+        let path = self.path(places);
+        DatabaseConfig::read(&path).map_err(|error| match error {
+            DatabaseError::Missing { path } if self.database.is_none() && !places.found => {
+                DatabaseError::NoPlace { path }
+            }
+            other => other,
+        })
     }
 }
 

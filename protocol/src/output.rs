@@ -37,6 +37,12 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// So many of something: `1 request`, `2 requests`.
+#[must_use]
+pub fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// Writes a line of the walkthrough to stdout, unless the process is quiet.
 pub fn say(line: fmt::Arguments<'_>) {
     if !is_quiet() {

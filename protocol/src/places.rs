@@ -70,6 +70,19 @@ impl Places {
         self.root.join(REGISTRY)
     }
 
+    /// What is to be said where the registry is looked for and no root was found; `None` where one was.
+    #[must_use]
+    pub fn no_registry(&self) -> Option<String> {
+        let path = self.registry();
+        let said = || {
+            format!(
+                "No {REGISTRY} here or in a folder above: {} is used, and made by the first server.",
+                path.display()
+            )
+        };
+        (!self.found).then(said)
+    }
+
     /// `database.json`.
     #[must_use]
     pub fn database(&self) -> PathBuf {
@@ -148,6 +161,12 @@ mod tests {
         let places = Places::upward(folder.clone(), |_| false);
         assert_eq!(places, Places { root: folder.clone(), found: false });
         assert_eq!(places.database(), folder.join("database.json"));
+        let said = places.no_registry().unwrap();
+        assert!(
+            said.contains("No servers.json here") && said.contains("/somewhere/deep/servers.json is used"),
+            "{said}"
+        );
+        assert_eq!(Places { found: true, ..places }.no_registry(), None);
     }
 
     #[test]

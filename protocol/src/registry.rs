@@ -74,8 +74,8 @@ pub enum RegistryError {
     },
     /// The file ends in the middle, or is not JSON at all.
     #[error(
-        "{path} {why}. The next server that starts saves it under another name and begins a new list; \
-         to do so yourself, write [] into it and start the servers again."
+        "{path} {why}. Every server that runs, or starts, mends that within a second or two: it saves the file as {path}.bad-1 (or \
+         the next free number) and begins a new list. If none runs, write [] into it yourself."
     )]
     NotUnderstood {
         /// The file.

@@ -2,7 +2,9 @@
 //!
 //! Whatever a run writes (its journal, logs, a registry of its own) has a folder below `runs/`, named for what runs, the
 //! second in which it began, and the number of its process: in order of time, and never the same twice. Nobody wants to
-//! type that, so `runs/latest` leads to the newest: `tail -f runs/latest/journal.jsonl`.
+//! type that, so `runs/latest` leads to the newest of those in which a load balancer serves and has its journal:
+//! `tail -f runs/latest/journal.jsonl`. One that could not start, and an experiment, whose load balancers have folders below its own,
+//! leave it where it is.
 //!
 //! It is a symbolic link. A new one is made under another name and renamed over the old one, so that at every moment
 //! `latest` leads somewhere. Where the file system has no such links there is a small file `runs/latest.txt` instead, with

@@ -216,7 +216,7 @@ impl Arguments {
         }
         self.check_service()?;
         let places = Places::here().map_err(ConfigError::Places)?;
-        let database = || DatabaseConfig::read(&self.database.path(&places));
+        let database = || self.database.read(&places);
         let address = SocketAddr::new(listen.ip, self.server_port);
         let registry = self.registry.path(&places);
         let shard_file = || registry.with_file_name("shards").join(format!("{}.sqlite", self.server_id));

@@ -89,5 +89,5 @@ fn ended(done: Result<(), String>) -> ExitCode {
 
 fn config(flag: &DatabaseFlag) -> Result<DatabaseConfig, String> {
     let places = Places::here().map_err(|error| error.to_string())?;
-    DatabaseConfig::read(&flag.path(&places)).map_err(|error| error.to_string())
+    flag.read(&places).map_err(|error| error.to_string())
 }

@@ -40,11 +40,16 @@ impl RunFolder {
         folder.write("servers.json", "[]\n")?;
         folder.write("database.json", "{\n  \"engine\": \"sqlite\",\n  \"path\": \"database.sqlite\"\n}\n")?;
         if asked.is_none() {
-            // A convenience: where it cannot be made there is none.
-            let _ = point_latest_to(&runs, &folder.path);
             remove_old_runs(&runs, kind);
         }
         Ok(folder)
+    }
+
+    /// Makes `runs/latest` lead here. `loadbalancer why` and `ctl` look there: it is for a run whose load balancer is at work and
+    /// has its journal here, and for no other.
+    pub fn is_latest(&self, places: &Places) {
+        // A convenience: where it cannot be made there is none.
+        let _ = point_latest_to(&places.runs(), &self.path);
     }
 
     fn write(&self, name: &str, content: &str) -> anyhow::Result<()> {
@@ -132,5 +137,25 @@ fn remove_old_runs(runs: &Path, kind: &str) {
     let surplus = old.len().saturating_sub(KEPT);
     for path in &old[..surplus] {
         let _ = fs::remove_dir_all(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::runs::latest;
+
+    /// Whoever asks `loadbalancer why --last` means the load balancer that is at work, and not an experiment beside it.
+    #[test]
+    fn only_a_run_that_says_so_is_the_latest() {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places { root: root.path().to_owned(), found: true };
+        let up = RunFolder::make(&places, "up", None).unwrap();
+        assert!(!latest(&places.runs()).exists(), "its load balancer is not at work yet");
+        up.is_latest(&places);
+        let leads_to = || fs::canonicalize(latest(&places.runs())).unwrap();
+        assert_eq!(leads_to(), up.path());
+        RunFolder::make(&places, "framing", None).unwrap();
+        assert_eq!(leads_to(), up.path());
     }
 }

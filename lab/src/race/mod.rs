@@ -122,6 +122,11 @@ impl Race {
         let Some(version) = model.planted.iter().chain([&model.real]).find(|version| version.name == name) else {
             bail!("The model {} has no version '{name}'.", model.name);
         };
+        // Where a thread cannot go on just then another one does; but one that never was is a slip of the pen.
+        let most = play::highest_thread(version);
+        if let Some(stranger) = schedule.highest().filter(|thread| *thread > most) {
+            bail!("There is no thread {stranger} in {}, {}: its threads are 1 to {most}.", model.name, version.name);
+        }
         let (steps, broken) = play::repeat(version, schedule);
         show!("{}, {}: {}\n", model.name, version.name, version.about);
         lesson::tell(&steps, broken.as_deref());

@@ -83,6 +83,21 @@ pub fn repeat(version: &Version, schedule: &Schedule) -> (Vec<Step>, Option<Stri
     (steps, broken.or(panicked))
 }
 
+/// The highest number of a thread of this version.
+#[must_use]
+pub fn highest_thread(version: &Version) -> u8 {
+    let (baton, play) = (Arc::new(Baton::default()), version.play);
+    let _panicked = run(Caller::repeating(&baton, &Schedule::default()), {
+        let baton = Arc::clone(&baton);
+        move || {
+            let stage = Stage::new(&baton, false);
+            play(&stage);
+            let _judged = stage.end();
+        }
+    });
+    baton.highest()
+}
+
 /// Runs the plays; says so if one of them panicked (the models do not: then it was the pool, or shuttle found a deadlock).
 fn run(caller: Caller, play: impl Fn() + Send + Sync + 'static) -> Option<String> {
     let mut config = Config::new();

@@ -15,7 +15,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
 };
 
@@ -32,6 +32,12 @@ impl Schedule {
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The thread with the highest number, if anything was drawn.
+    #[must_use]
+    pub fn highest(&self) -> Option<u8> {
+        self.0.iter().copied().max()
     }
 
     /// Whether nothing was drawn.
@@ -75,6 +81,8 @@ pub struct Baton {
     enough: AtomicBool,
     /// Plays begun.
     plays: AtomicUsize,
+    /// The thread with the highest number that could ever go on.
+    highest: AtomicU8,
     chosen: Mutex<Vec<u8>>,
 }
 
@@ -92,6 +100,11 @@ impl Baton {
     /// How many plays have begun.
     pub fn plays(&self) -> usize {
         self.plays.load(Ordering::Relaxed)
+    }
+
+    /// The thread with the highest number of all that there were.
+    pub fn highest(&self) -> u8 {
+        self.highest.load(Ordering::Relaxed)
     }
 
     /// The schedule of this play so far.
@@ -168,6 +181,8 @@ impl Scheduler for Caller {
     }
 
     fn next_task(&mut self, runnable: &[&Task], current: Option<TaskId>, _yielding: bool) -> Option<TaskId> {
+        let highest = runnable.iter().map(|task| number(task.id())).max().unwrap_or_default();
+        self.baton.highest.fetch_max(highest, Ordering::Relaxed);
         let judge = runnable.iter().map(|task| task.id()).find(|task| number(*task) == 0);
         let racing = self.baton.racing.load(Ordering::Relaxed);
         if let Some(judge) = judge.filter(|_| !racing || runnable.len() == 1) {

@@ -14,7 +14,7 @@ use clap::Args;
 use protocol::{
     deadline::Deadline,
     flags::{BALANCER_PORT, parse_processing_time},
-    output::say,
+    output::{count, say},
     places::Places,
 };
 use std::{
@@ -65,6 +65,9 @@ pub fn run(up: &Up) -> anyhow::Result<ExitCode> {
     let mut children = start_servers(up, &site, &places)?;
     let mut balancer = start_balancer(up, &site)?;
     let address = wait_for_address(&site.folder, &mut balancer, &interrupt)?;
+    if up.folder.is_none() {
+        site.folder.is_latest(&places);
+    }
     children.push(balancer);
     wait_for_servers(address, &mut children, &interrupt)?;
     if up.format.as_deref().is_none_or(|format| ["table", "blocks"].contains(&format)) {
@@ -153,7 +156,8 @@ fn look_again(children: &mut [Child], deadline: Deadline, interrupt: &Interrupt)
 
 fn introduce(up: &Up, folder: &RunFolder, address: SocketAddr) {
     let times: Vec<String> = up.servers.iter().map(|seconds| format!("{seconds} s")).collect();
-    say!("The laboratory is up: {} servers ({}), policy {}.", times.len(), times.join(", "), up.balance);
+    let servers = count(times.len() as u64, "server");
+    say!("The laboratory is up: {servers} ({}), policy {}.", times.join(", "), up.balance);
     say!("Load balancer on {address}; logs, journal and registry in {}.", folder.shown());
     say!("Try: SELECT * FROM COLORS LIMIT 3;   file colors.csv   \\servers   \\help");
 }

@@ -100,7 +100,8 @@ pub fn serve(context: &Context, request: &Request, client: &mut Connection) -> R
             totals.answered.add_one();
             totals.bytes_out.add(bytes);
             totals.times.add(request.since.elapsed());
-            if request.what == What::File && complete {
+            if let Some(file) = request.file.as_ref().filter(|_| request.what == What::File && complete) {
+                let bytes = story.transfer.resume_at().0.saturating_sub(file.offset);
                 events.step(|| Event::FileSent { request: id, server: server.clone(), bytes });
             }
             events.step(|| Event::ResponseSent { request: id, server, took_us: took(), complete });

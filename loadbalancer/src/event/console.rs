@@ -4,9 +4,9 @@
 //! said too, in a sentence. Faults go to stderr, so that `--quiet` leaves them visible.
 
 use super::{Event, Record};
-use crate::pool::Admin;
+use crate::{policy::UNLIMITED, pool::Admin};
 use crossbeam_channel::Receiver;
-use protocol::output::{Plain, say, show, warn};
+use protocol::output::{Plain, count, say, show, warn};
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 /// Prints events until the stream ends (thread `console`).
@@ -70,7 +70,12 @@ fn print_one(event: &Event) {
         }
         Event::ServerWeighed { server, weight: Some(weight) } => say!("Server {server} has weight {weight} now."),
         Event::ServerWeighed { server, weight: None } => say!("Server {server} has no weight of its own any more."),
-        Event::ServerResized { server, capacity } => say!("Server {server} holds {capacity} requests at once now."),
+        Event::ServerResized { server, capacity: UNLIMITED } => {
+            say!("Server {server} holds as many requests as come.");
+        }
+        Event::ServerResized { server, capacity } => {
+            say!("Server {server} holds {} at once now.", count(u64::from(*capacity), "request"));
+        }
         Event::PolicyChanged { policy } => say!("The policy is {policy} now."),
         Event::ServersNamed { servers, rcode, .. } if servers.is_empty() => say!("Answered it here: {rcode}."),
         Event::ServersNamed { servers, ttl_s, .. } => say!("Named servers: {} (for {ttl_s} s)", servers.join(", ")),
@@ -104,6 +109,9 @@ fn print_one(event: &Event) {
             let _nobody_reads = show!("Replica {server} is replaced by {by}, {after_ms} ms after it was lost.");
         }
         Event::ReplicaRemoved { server } => say!("Replica {server} is removed: it finishes what it has, and ends."),
+        Event::RegistryWell { servers } => {
+            say!("The registry can be read again, with {} in it.", count(*servers as u64, "server"));
+        }
         Event::ServerRemoved { server } => say!("Server {server} was removed by hand."),
         Event::EntryRemoved { server, why, .. } => say!("Removed server {server} from the registry: {why}"),
         Event::ConnectionEnded { server, up, down, how, .. } => {
@@ -124,7 +132,8 @@ fn print_one(event: &Event) {
             say!("The table has shards {} on servers {} now.", shards.join(", "), servers.join(", "));
         }
         Event::ShardSettled { shard, seq, believed, .. } => {
-            say!("Shard {shard} is settled at change {seq}, as {} has it.", believed.join(", "));
+            let have = if believed.len() == 1 { "has" } else { "have" };
+            say!("Shard {shard} is settled at change {seq}, as {} {have} it.", believed.join(", "));
         }
         Event::ReplicaFilled { server, shard, from, seq, .. } => {
             say!("Replica {server} is filled with {shard} from {from}, up to change {seq}.");

@@ -101,7 +101,8 @@ pub enum Event {
     FileResumed { request: RequestId, server: String, offset: u64 },
     /// The server has said its last word on this request and is idle again.
     AnswerTaken { request: RequestId, server: String, bytes: u64 },
-    /// A file has been passed on whole.
+    /// A file has been passed on whole: this many bytes of its content, not counting the frames around them. Of a file whose
+    /// beginning the client had already these are the rest.
     FileSent { request: RequestId, server: String, bytes: u64 },
     /// The client has its answer.
     ResponseSent {
@@ -243,6 +244,11 @@ pub enum Event {
     AdminRefused { peer: Option<SocketAddr>, asked: String, why: String },
     /// The registry, or an entry of it, cannot be read.
     RegistryTrouble { why: String },
+    /// The registry can be read again, after it could not.
+    RegistryWell {
+        /// How many servers are in it.
+        servers: usize,
+    },
     /// A defect: a handler panicked, and one connection ended.
     Panicked { message: String },
     /// This listener was too slow and has lost this many events.

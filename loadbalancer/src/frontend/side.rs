@@ -141,11 +141,13 @@ impl Bound {
         gate.add_own(self.address);
     }
 
-    /// Looks whether one of its named servers is this load balancer itself, which would ask itself without end.
+    /// Looks whether one of its named servers is this load balancer itself, which would ask itself without end, and whether two of
+    /// them have one name.
     ///
     /// # Errors
     /// If so; a sentence says which.
     pub fn check(&self, config: &Config, gate: &Gate) -> anyhow::Result<()> {
+        Plain::check(named(self.kind, config))?;
         match named(self.kind, config).iter().find(|named| gate.is_own(named.address)) {
             Some(own) => anyhow::bail!(
                 "Server {} at {} is this load balancer itself: it would pass on to itself without end.",
@@ -159,7 +161,7 @@ impl Bound {
     /// Serves so many connections at once, from a pool set up like this.
     ///
     /// # Errors
-    /// If the system gives no threads, or two servers have the same name.
+    /// If the system gives no threads.
     pub fn start(
         self,
         config: &Config,

@@ -9,11 +9,20 @@ use protocol::{
 
 /// Follows the registry until the program ends (thread "registry"): looks at it four times a second.
 pub fn follow(members: &Members, stop: &Stop) {
-    let mut watcher = Watcher::new(members.shared().registry.clone());
+    let (mut watcher, mut trouble) = (Watcher::new(members.shared().registry.clone()), false);
+    let events = &members.shared().events;
     loop {
         match watcher.changed() {
-            Some(Ok(reading)) => members.file_says(&reading),
-            Some(Err(error)) => members.shared().events.emit(|| Event::RegistryTrouble { why: error.to_string() }),
+            Some(Ok(reading)) => {
+                if std::mem::take(&mut trouble) {
+                    events.emit(|| Event::RegistryWell { servers: reading.entries.len() });
+                }
+                members.file_says(&reading);
+            }
+            Some(Err(error)) => {
+                trouble = true;
+                events.emit(|| Event::RegistryTrouble { why: error.to_string() });
+            }
             None => {}
         }
         if stop.wait_timeout(POLL_EVERY) {

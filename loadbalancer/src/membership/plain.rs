@@ -89,13 +89,10 @@ impl Plain {
     /// Puts these servers into the pool, and watches each with a thread of its own (`probe-ID`), by this probe.
     ///
     /// # Errors
-    /// If two have the same id, or the system gives no thread.
+    /// If the system gives no thread.
     pub fn begin(pool: &Arc<Pool>, check: Check, probe: &Probe, servers: &[Named]) -> anyhow::Result<Self> {
         let mut plain = Self::default();
-        for (at, named) in servers.iter().enumerate() {
-            if servers[..at].iter().any(|other| other.id == named.id) {
-                anyhow::bail!("Two servers are named {}.", named.id);
-            }
+        for named in servers {
             let (end, ended) = bounded(0);
             let (ask, asked) = bounded(1);
             let server = pool.join(&identity(named), 0, ask);
@@ -109,6 +106,18 @@ impl Plain {
             plain.ids.push(named.id.clone());
         }
         Ok(plain)
+    }
+
+    /// Looks whether each has an id of its own.
+    ///
+    /// # Errors
+    /// If two have the same.
+    pub fn check(servers: &[Named]) -> anyhow::Result<()> {
+        let twice = |(at, named): &(usize, &Named)| servers[..*at].iter().any(|other| other.id == named.id);
+        match servers.iter().enumerate().find(twice) {
+            Some((_, named)) => anyhow::bail!("Two servers are named {}.", named.id),
+            None => Ok(()),
+        }
     }
 
     /// The ids of these servers. Nobody else may have them in this pool.

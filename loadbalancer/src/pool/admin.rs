@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     policy::{Name, Options, ServerKey, UNLIMITED},
 };
+use protocol::output::count;
 use std::{ops::RangeInclusive, sync::Arc};
 
 /// The weights that there are.
@@ -28,7 +29,7 @@ pub enum Unacceptable {
     #[error("A capacity is a number from 1, or unlimited; 0 would be maintenance.")]
     NoCapacity,
     /// The server takes fewer.
-    #[error("Server {server} itself takes {most} requests at once; more cannot be given to it.")]
+    #[error("Server {server} itself takes {} at once; more cannot be given to it.", count(u64::from(*most), "request"))]
     Capacity {
         /// The server.
         server: String,

@@ -6,6 +6,7 @@ use super::{
 };
 use protocol::{
     flags::parse_server_id,
+    output::count,
     shard::{
         KEY, Schema,
         told::{MOST_ROWS, Told, bad, parse},
@@ -128,20 +129,27 @@ impl Call {
     }
 }
 
+fn some(n: usize, what: &str) -> String {
+    count(n as u64, what)
+}
+
 /// As the journal has it: the method and the path, and what it is about.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Init(map) => {
-                write!(f, "POST /init, {} shards on {} servers", map.shards.len(), map.servers.len())
+                let (shards, servers) = (some(map.shards.len(), "shard"), some(map.servers.len(), "server"));
+                write!(f, "POST /init, {shards} on {servers}")
             }
             Self::Status => f.write_str("GET /status"),
             Self::Add { shards, servers } => {
-                write!(f, "POST /add, {} shards and {} servers", shards.len(), servers.len())
+                write!(f, "POST /add, {} and {}", some(shards.len(), "shard"), some(servers.len(), "server"))
             }
-            Self::Remove { n, names } => write!(f, "DELETE /rm, {n} servers ({} named)", names.len()),
+            Self::Remove { n, names } => {
+                write!(f, "DELETE /rm, {} ({} named)", some(*n, "server"), names.len())
+            }
             Self::Read { low, high } => write!(f, "POST /read, {KEY} {low} to {high}"),
-            Self::Write(rows) => write!(f, "POST /write, {} rows", rows.len()),
+            Self::Write(rows) => write!(f, "POST /write, {}", some(rows.len(), "row")),
             Self::Update { id, .. } => write!(f, "PUT /update, {KEY} {id}"),
             Self::Delete { id } => write!(f, "DELETE /del, {KEY} {id}"),
         }

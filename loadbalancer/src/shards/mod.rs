@@ -79,7 +79,7 @@ pub use self::front::TABLE;
 use self::{
     front::{Door, Front},
     keeper::{Keeper, Word},
-    state::StateFile,
+    state::{State, StateFile},
     table::Table,
 };
 use crate::{
@@ -172,29 +172,22 @@ fn program(flags: &ShardFlags) -> anyhow::Result<(Program, Option<String>)> {
     Ok((program.with(["--shard-database", file].map(str::to_owned)), database))
 }
 
-/// The table at work. Dropping it ends its servers.
-pub struct Shards {
-    crew: Crew,
-    words: Sender<Word>,
-    keeper: Option<JoinHandle<()>>,
-    pool: Arc<Pool>,
-    /// Held as long as this lives.
-    _lock: File,
+/// A table that has its port and its state, and does not serve yet.
+#[derive(Debug)]
+pub struct Opening {
+    listener: TcpListener,
+    program: Program,
+    file: StateFile,
+    state: Option<State>,
+    lock: File,
 }
 
-impl Shards {
-    /// Starts it, if the flags want one.
+impl Opening {
+    /// Prepares it, if the flags want one. `registry`: the state lies beside it unless another place is wanted.
     ///
     /// # Errors
     /// If the port cannot be had, there is no program for servers, or the state cannot be read.
-    pub fn start(
-        config: &Config,
-        registry: &Path,
-        max_connections: usize,
-        settings: Settings,
-        events: &Events,
-    ) -> anyhow::Result<Option<Self>> {
-        let flags = &config.shards;
+    pub fn prepare(flags: &ShardFlags, registry: &Path) -> anyhow::Result<Option<Self>> {
         let Some(listen) = flags.shards else { return Ok(None) };
         let port = listen.port.context("--shards needs a port: write IP:PORT")?;
         let address = SocketAddr::new(listen.ip, port);
@@ -205,7 +198,22 @@ impl Shards {
         let file = StateFile::new(flags.state.clone().unwrap_or_else(usual)).with_database(database);
         let lock = file.lock()?;
         let state = file.read()?;
-        let pool = Pool::new(Settings { policy: flags.policy(), ..settings }, events.clone());
+        Ok(Some(Self { listener, program, file, state, lock }))
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn begin(
+        self,
+        config: &Config,
+        max_connections: usize,
+        settings: Settings,
+        events: &Events,
+    ) -> anyhow::Result<Shards> {
+        let Self { listener, program, file, state, lock } = self;
+        let pool = Pool::new(Settings { policy: config.shards.policy(), ..settings }, events.clone());
         let table = Arc::new(Table::new(file, state, Arc::clone(&pool), events.clone()));
         let lifeline = Lifeline::open().context("No lifeline for servers of shards")?;
         let (words, heard) = bounded(QUEUE);
@@ -218,9 +226,21 @@ impl Shards {
         let door = Door { service: HttpService::new(front), table };
         let options = CrewOptions { name: "shards", max_connections };
         let crew = Crew::start(listener, options, Arc::new(door)).context("No thread for the first connection")?;
-        Ok(Some(Self { crew, words, keeper, pool, _lock: lock }))
+        Ok(Shards { crew, words, keeper, pool, _lock: lock })
     }
+}
 
+/// The table at work. Dropping it ends its servers.
+pub struct Shards {
+    crew: Crew,
+    words: Sender<Word>,
+    keeper: Option<JoinHandle<()>>,
+    pool: Arc<Pool>,
+    /// Held as long as this lives.
+    _lock: File,
+}
+
+impl Shards {
     /// Its servers, and what is counted.
     #[must_use]
     pub fn pool(&self) -> &Arc<Pool> {

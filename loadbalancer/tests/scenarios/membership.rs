@@ -208,4 +208,6 @@ fn a_registry_that_cannot_be_read() {
         }
         lab.client().assert_usable();
     }
+    std::fs::write(lab.registry.path(), "[]").unwrap();
+    lab.until_event("the all-clear", |event| matches!(event, Event::RegistryWell { servers: 0 }));
 }

@@ -84,10 +84,10 @@ impl fmt::Debug for Password {
 pub(super) fn read(
     object: &Map<String, Value>,
     file: &Path,
-    shown: String,
+    (shown, example): (String, &'static str),
     usual_port: u16,
 ) -> Result<Account, DatabaseError> {
-    let keys = Keys { object, file, shown };
+    let keys = Keys { object, file, shown, example };
     Ok(Account {
         host: keys.word("host")?.unwrap_or(HERE).to_owned(),
         port: keys.port()?.unwrap_or(usual_port),
@@ -102,18 +102,19 @@ struct Keys<'a> {
     object: &'a Map<String, Value>,
     file: &'a Path,
     shown: String,
+    example: &'static str,
 }
 
 impl Keys<'_> {
     fn wrong(&self, key: &'static str, why: impl Into<String>) -> DatabaseError {
-        DatabaseError::WrongValue { path: self.shown.clone(), key, why: why.into() }
+        DatabaseError::WrongValue { path: self.shown.clone(), key, why: why.into(), example: self.example }
     }
 
     fn word(&self, key: &'static str) -> Result<Option<&str>, DatabaseError> {
         if !self.object.contains_key(key) {
             return Ok(None);
         }
-        match text_of(self.object, key, &self.shown)? {
+        match text_of(self.object, key, (&self.shown, self.example))? {
             text if text.trim().is_empty() => Err(self.wrong(key, "is empty")),
             text if text.contains('\0') => Err(self.wrong(key, "contains a NUL character")),
             text => Ok(Some(text)),
@@ -121,7 +122,7 @@ impl Keys<'_> {
     }
 
     fn needed(&self, key: &'static str) -> Result<String, DatabaseError> {
-        let missing = || DatabaseError::MissingKey { path: self.shown.clone(), key };
+        let missing = || DatabaseError::MissingKey { path: self.shown.clone(), key, example: self.example };
         self.word(key)?.map(str::to_owned).ok_or_else(missing)
     }
 

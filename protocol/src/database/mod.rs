@@ -26,11 +26,16 @@ use crate::places::{read_settings, without_mark};
 use serde_json::{Map, Value};
 use std::{
     io,
-    path::{Path, PathBuf, absolute},
+    path::{Component, Path, PathBuf, absolute},
 };
 
 /// What to write when there is nothing, or something else, in `database.json`.
 const EXAMPLE: &str = r#"{"engine": "sqlite", "path": "runs/database.sqlite"}"#;
+/// The same for a database server.
+const EXAMPLE_POSTGRES: &str =
+    r#"{"engine": "postgres", "host": "127.0.0.1", "database": "lab", "user": "lab_server", "password": "…"}"#;
+const EXAMPLE_MYSQL: &str =
+    r#"{"engine": "mysql", "host": "127.0.0.1", "database": "lab", "user": "lab_server", "password": "…"}"#;
 
 /// Which database the servers share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,15 @@ pub enum DatabaseError {
     #[error("{path} does not exist. It says which database the servers share; write into it: {EXAMPLE}")]
     Missing {
         /// The file.
+        path: String,
+    },
+    /// There is no such file, and neither a laboratory around.
+    #[error(
+        "No laboratory was found: neither here nor in a folder above is a servers.json or database.json. Start in the laboratory's \
+         folder; or, to have one here, write into {path}: {EXAMPLE}"
+    )]
+    NoPlace {
+        /// Where the file would be.
         path: String,
     },
     /// The file cannot be read.
@@ -81,15 +95,17 @@ pub enum DatabaseError {
         found: &'static str,
     },
     /// A key that the engine needs is not there.
-    #[error("{path} lacks the key \"{key}\". It should look like this: {EXAMPLE}")]
+    #[error("{path} lacks the key \"{key}\". It should look like this: {example}")]
     MissingKey {
         /// The file.
         path: String,
         /// The key.
         key: &'static str,
+        /// What a file of this engine looks like.
+        example: &'static str,
     },
     /// A key has a value that cannot be.
-    #[error("In {path} the key \"{key}\" {why}. It should look like this: {EXAMPLE}")]
+    #[error("In {path} the key \"{key}\" {why}. It should look like this: {example}")]
     WrongValue {
         /// The file.
         path: String,
@@ -97,6 +113,21 @@ pub enum DatabaseError {
         key: &'static str,
         /// What is wrong with its value, as the end of a sentence.
         why: String,
+        /// What a file of this engine looks like.
+        example: &'static str,
+    },
+    /// The folder of SQLite's file is not there.
+    #[error(
+        "{path} names the database {database}, whose folder {folder} does not exist. It is made only below the folder of {path}: look \
+         whether that is what you mean, and make it."
+    )]
+    NoFolder {
+        /// The file.
+        path: String,
+        /// The database that it names.
+        database: String,
+        /// The folder that is missing.
+        folder: String,
     },
 }
 
@@ -112,7 +143,21 @@ impl DatabaseConfig {
             _ => DatabaseError::Unreadable { path: shown(), source },
         })?;
         let file = absolute(path).map_err(|source| DatabaseError::Unreadable { path: shown(), source })?;
-        Self::parse(&bytes, &file)
+        let config = Self::parse(&bytes, &file)?;
+        config.check_folder(&file)?;
+        Ok(config)
+    }
+
+    /// A path with a slip in it must not become a new database in a folder that nobody wanted.
+    fn check_folder(&self, file: &Path) -> Result<(), DatabaseError> {
+        let Self::Sqlite { path } = self else { return Ok(()) };
+        let (Some(folder), Some(own)) = (path.parent(), file.parent()) else { return Ok(()) };
+        let below = folder.starts_with(own) && !folder.components().any(|part| part == Component::ParentDir);
+        if below || folder.exists() {
+            return Ok(());
+        }
+        let shown = |path: &Path| path.display().to_string();
+        Err(DatabaseError::NoFolder { path: shown(file), database: shown(path), folder: shown(folder) })
     }
 
     /// Understands the content of this file (an absolute path).
@@ -127,29 +172,34 @@ impl DatabaseConfig {
             Err(error) => return Err(DatabaseError::NotJson { path, why: error.to_string() }),
         };
         if !object.contains_key("engine") && object.contains_key("user") {
-            return account::read(&object, file, path, account::POSTGRES_PORT).map(DatabaseConfig::Postgres);
+            return account::read(&object, file, (path, EXAMPLE_POSTGRES), account::POSTGRES_PORT)
+                .map(DatabaseConfig::Postgres);
         }
-        let engine = text_of(&object, "engine", &path)?;
+        let engine = text_of(&object, "engine", (&path, EXAMPLE))?;
         match engine.to_ascii_lowercase().as_str() {
             "sqlite" => sqlite(&object, file, path),
-            "postgres" | "postgresql" => {
-                account::read(&object, file, path, account::POSTGRES_PORT).map(DatabaseConfig::Postgres)
+            "postgres" | "postgresql" => account::read(&object, file, (path, EXAMPLE_POSTGRES), account::POSTGRES_PORT)
+                .map(DatabaseConfig::Postgres),
+            "mysql" | "mariadb" => {
+                account::read(&object, file, (path, EXAMPLE_MYSQL), account::MYSQL_PORT).map(DatabaseConfig::MySql)
             }
-            "mysql" | "mariadb" => account::read(&object, file, path, account::MYSQL_PORT).map(DatabaseConfig::MySql),
             _ => {
                 let why = format!(
                     "is \"{}\", which is no engine known here: sqlite, postgres, mysql and mariadb are",
                     engine.escape_debug()
                 );
-                Err(DatabaseError::WrongValue { path, key: "engine", why })
+                Err(DatabaseError::WrongValue { path, key: "engine", why, example: EXAMPLE })
             }
         }
     }
 }
 
 fn sqlite(object: &Map<String, Value>, file: &Path, shown: String) -> Result<DatabaseConfig, DatabaseError> {
-    let given = text_of(object, "path", &shown)?;
-    let wrong = |why: &str| DatabaseError::WrongValue { path: shown.clone(), key: "path", why: why.to_owned() };
+    let given = text_of(object, "path", (&shown, EXAMPLE))?;
+    let wrong = |why: &str| {
+        let (path, why) = (shown.clone(), why.to_owned());
+        DatabaseError::WrongValue { path, key: "path", why, example: EXAMPLE }
+    };
     if given.trim().is_empty() {
         return Err(wrong("is empty"));
     }
@@ -165,13 +215,18 @@ fn sqlite(object: &Map<String, Value>, file: &Path, shown: String) -> Result<Dat
     Ok(DatabaseConfig::Sqlite { path: folder.join(given) })
 }
 
-fn text_of<'a>(object: &'a Map<String, Value>, key: &'static str, path: &str) -> Result<&'a str, DatabaseError> {
+/// The text of this key; `path` and `example` are for the sentence that says that there is none.
+fn text_of<'a>(
+    object: &'a Map<String, Value>,
+    key: &'static str,
+    (path, example): (&str, &'static str),
+) -> Result<&'a str, DatabaseError> {
     match object.get(key) {
         Some(Value::String(text)) => Ok(text),
-        None => Err(DatabaseError::MissingKey { path: path.to_owned(), key }),
+        None => Err(DatabaseError::MissingKey { path: path.to_owned(), key, example }),
         Some(other) => {
             let why = format!("is {} where a text belongs", kind_of(other));
-            Err(DatabaseError::WrongValue { path: path.to_owned(), key, why })
+            Err(DatabaseError::WrongValue { path: path.to_owned(), key, why, example })
         }
     }
 }
@@ -215,6 +270,43 @@ mod tests {
         assert!(error.to_string().ends_with(EXAMPLE), "{error}");
         let error = DatabaseConfig::read(folder.path()).unwrap_err();
         assert!(matches!(error, DatabaseError::Unreadable { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_made_only_below_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, elsewhere) = (folder.path().join("lab/database.json"), folder.path().join("misspelt"));
+        std::fs::create_dir(folder.path().join("lab")).unwrap();
+        let read = |path: &str| {
+            std::fs::write(&file, serde_json::json!({ "engine": "sqlite", "path": path }).to_string()).unwrap();
+            DatabaseConfig::read(&file)
+        };
+        for path in
+            [elsewhere.join("x.sqlite").to_str().unwrap(), "../misspelt/x.sqlite", "runs/../../misspelt/x.sqlite"]
+        {
+            let error = read(path).unwrap_err();
+            assert!(matches!(error, DatabaseError::NoFolder { .. }), "{path}: {error}");
+            assert!(error.to_string().contains("does not exist") && !elsewhere.exists(), "{error}");
+        }
+        assert!(read("runs/new/x.sqlite").is_ok());
+        std::fs::create_dir(&elsewhere).unwrap();
+        assert!(read("../misspelt/x.sqlite").is_ok());
+    }
+
+    #[test]
+    fn what_is_shown_is_of_the_engine_that_is_named() {
+        for (content, engine) in [
+            (r#"{"engine":"postgres","user":"x"}"#, "postgres"),
+            (r#"{"user":"x"}"#, "postgres"),
+            (r#"{"engine":"mariadb","database":7}"#, "mysql"),
+            (r#"{"engine":"sqlite"}"#, "sqlite"),
+        ] {
+            let error = error(content);
+            assert!(
+                error.contains(&format!("It should look like this: {{\"engine\": \"{engine}\"")),
+                "{content}: {error}"
+            );
+        }
     }
 
     #[test]

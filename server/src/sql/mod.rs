@@ -57,7 +57,7 @@ pub use remote::RemoteError;
 pub use sqlite::{FileError, Sqlite};
 pub use watch::{Interrupt, Watch};
 
-use protocol::{database::DatabaseConfig, id::RequestId, limits::MAX_SQL, value::Value};
+use protocol::{database::DatabaseConfig, id::RequestId, limits::MAX_SQL, output::say, value::Value};
 use std::sync::Arc;
 
 /// One statement, as a client asked for it.
@@ -189,7 +189,13 @@ impl OpenError {
 /// A sentence that says what to do.
 pub fn open(config: &DatabaseConfig) -> Result<Box<dyn Database>, OpenError> {
     Ok(match config {
-        DatabaseConfig::Sqlite { path } => Box::new(Sqlite::open(path)?),
+        DatabaseConfig::Sqlite { path } => {
+            let database = Sqlite::open(path)?;
+            if database.is_new() {
+                say!("Made a new database at {}, with the sample data.", path.display());
+            }
+            Box::new(database)
+        }
         #[cfg(feature = "postgres")]
         DatabaseConfig::Postgres(account) => Box::new(Postgres::open(account)?),
         #[cfg(feature = "mysql")]

@@ -1,7 +1,11 @@
 //! Answers for people: tables.
 
 use super::Action;
-use protocol::{http::client::Reply, output::Plain};
+use protocol::{
+    flags::UNLIMITED,
+    http::client::Reply,
+    output::{Plain, count},
+};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -21,14 +25,28 @@ pub fn shown(action: &Action, reply: &Reply) -> String {
             let server = json();
             format!("Server {} at {} is added.", text(&server["id"]), text(&server["address"]))
         }
-        Action::Drain { .. }
-        | Action::Maintenance { .. }
-        | Action::Ready { .. }
-        | Action::Weight { .. }
-        | Action::Capacity { .. } => table(&SERVERS, &[server(&json())]),
+        Action::Drain { .. } | Action::Maintenance { .. } | Action::Ready { .. } | Action::Weight { .. } => {
+            table(&SERVERS, &[server(&json())])
+        }
+        Action::Capacity { capacity, .. } => {
+            let shown = json();
+            table(&SERVERS, &[server(&shown)]) + &own_limit(*capacity, &shown)
+        }
         Action::Stats { csv: true } | Action::Metrics | Action::Why { .. } => return reply.text(),
     };
     Plain(&text).to_string()
+}
+
+/// Whoever asks for no limit, and gets one, is told whose it is.
+fn own_limit(asked: u32, server: &Value) -> String {
+    match server["capacity"].as_u64() {
+        Some(most) if asked == UNLIMITED => format!(
+            "No limit is set here any more; server {} itself takes {} at once (server --capacity), and gets no more.\n",
+            text(&server["id"]),
+            count(most, "request")
+        ),
+        _ => String::new(),
+    }
 }
 
 fn servers(shown: &Value) -> String {
@@ -135,6 +153,12 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_a_dash_and_nothing_panics() {
+        let one = json!({ "id": "1", "capacity": 1 });
+        assert!(own_limit(UNLIMITED, &one).contains("server 1 itself takes 1 request at once"));
+        assert_eq!(
+            (own_limit(1, &one), own_limit(UNLIMITED, &json!({ "id": "1", "capacity": null }))),
+            Default::default()
+        );
         let row = server(&json!({ "id": "1", "mean_ms": 1.26, "capacity": 4 }));
         assert_eq!((&row[0][..], &row[1][..], &row[4][..], &row[9][..]), ("1", "-", "4", "1.3 ms"));
         for odd in [json!(null), json!([]), json!({ "pools": 5 }), json!({ "pools": [{}], "outside": [7] })] {

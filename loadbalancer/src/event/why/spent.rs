@@ -16,6 +16,8 @@ const FREE: u64 = 500;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "where", rename_all = "kebab-case")]
 pub enum Where {
+    /// Receiving it: from its first byte to its last.
+    Arriving,
     /// Waiting for a server with room, and for the pool's lock.
     Waiting,
     /// At the server whose answer came, until its first byte.
@@ -60,6 +62,7 @@ impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = time(self.us);
         match &self.on {
+            Where::Arriving => write!(f, "{us} until it was here whole"),
             Where::Waiting => write!(f, "{us} waiting for a server"),
             Where::Server { server } => write!(f, "{us} at server {server}"),
             Where::Lost { server } => write!(f, "{us} at server {server}, lost"),
@@ -223,9 +226,12 @@ impl Clock {
         }
     }
 
-    /// The parts; when the request has no end, up to this moment.
-    pub fn finish(mut self, at_us: u64) -> Vec<Spent> {
+    /// The parts; when the request has no end, up to this moment. `before_us`: what it had taken before its first step.
+    pub fn finish(mut self, at_us: u64, before_us: u64) -> Vec<Spent> {
         self.end(at_us);
+        if before_us > 0 {
+            self.parts.insert(0, Spent { on: Where::Arriving, us: before_us });
+        }
         self.parts
     }
 }

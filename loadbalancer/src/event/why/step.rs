@@ -75,7 +75,10 @@ pub(super) fn step(event: &Event, scene: &Scene<'_>) -> Vec<String> {
             format!("Server {server} went on with the file at byte {offset}, where the one before had broken off.")
         }
         Event::AnswerTaken { server, bytes, .. } => {
-            format!("Server {server} had said its last word ({}) and was free again.", count(*bytes, "byte"))
+            format!(
+                "Server {server} had said its last word ({}, frames included) and was free again.",
+                count(*bytes, "byte")
+            )
         }
         Event::FileSent { bytes, .. } => format!("The file had been passed on whole: {}.", count(*bytes, "byte")),
         Event::ResponseSent { complete: true, .. } => "The client had its answer.".to_owned(),

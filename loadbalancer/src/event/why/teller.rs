@@ -219,8 +219,14 @@ impl Draft {
             account.gaps.push(Gap::More { count: left_out });
         }
         account.gaps.extend(gap);
-        account.took_us = account.took_us.max(last_us - account.since_us);
-        account.spent = clock.finish(last_us);
+        // Whoever served it looked at the clock when its first bytes came; its first step is that it was here whole.
+        let told_us = last_us - account.since_us;
+        let before_us =
+            if account.gaps.contains(&Gap::NoBeginning) { 0 } else { account.took_us.saturating_sub(told_us) };
+        account.took_us = account.took_us.max(told_us);
+        account.since_us = account.since_us.saturating_sub(before_us);
+        account.steps.iter_mut().for_each(|step| step.after_us += before_us);
+        account.spent = clock.finish(last_us, before_us);
         account
     }
 }

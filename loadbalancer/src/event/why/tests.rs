@@ -96,6 +96,21 @@ fn assert_has(said: &str, parts: &[&str]) {
     }
 }
 
+/// Its first step is that it was here whole; the time that it is said to have taken begins with its first bytes.
+#[test]
+fn the_parts_of_the_time_add_up_to_the_whole() {
+    let journal = Journal::started().asked(308, "q.lab. A").sent(365, "(zone)", 265);
+    assert_has(
+        &journal.says(),
+        &[
+            "12.100 GMT). The load balancer answered it itself (zone) after 265 ms.",
+            "+208.0 ms  It arrived whole.",
+            "+265.0 ms  The client had its answer.",
+            "Where the 265 ms went: 208 ms until it was here whole; 57 ms in the load balancer itself.",
+        ],
+    );
+}
+
 /// The example of the module's documentation, word for word.
 #[test]
 fn a_server_is_lost_and_another_one_answers() {
@@ -112,7 +127,7 @@ fn a_server_is_lost_and_another_one_answers() {
         .at(151, Event::ServerDown { server: "9".into(), why: "it is none of this request's".into() })
         .at(151, second)
         .at(252, begun("1", 101))
-        .at(253, Event::AnswerTaken { request: ID, server: "1".into(), bytes: 49 })
+        .at(253, Event::AnswerTaken { request: ID, server: "1".into(), bytes: 77 })
         .at(253, Event::FileSent { request: ID, server: "1".into(), bytes: 49 })
         .sent(253, "1", 153);
     let expected = "\
@@ -134,7 +149,7 @@ Client 2 asked for the file colors.csv (21 Nov 2026 10:45:12.100 GMT). Server 1 
                Could take it: server 1 (0.1 s, holds 0 of 4, score 0.1)  <- chosen
                Could not: server 2 (had this request already)
     +152.0 ms  Server 1 began to answer, 101 ms after it had been chosen.
-    +153.0 ms  Server 1 had said its last word (49 bytes) and was free again.
+    +153.0 ms  Server 1 had said its last word (77 bytes, frames included) and was free again.
     +153.0 ms  The file had been passed on whole: 49 bytes.
     +153.0 ms  The client had its answer.
 

@@ -1,5 +1,7 @@
 //! Small words: times, lists, texts of others.
 
+pub(super) use protocol::output::count;
+
 use protocol::{http::http_date, output::Plain};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -59,11 +61,6 @@ pub(super) fn text(text: &str) -> String {
 pub(super) fn ending(words: &str) -> String {
     let words = text(words);
     if words.ends_with(['.', '!', '?', ')']) { words } else { words + "." }
-}
-
-/// `1 request`, `2 requests`.
-pub(super) fn count(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 #[cfg(test)]

@@ -72,12 +72,25 @@ impl Zones {
         let _told_already = self.homes.set(homes);
     }
 
+    /// Whether the name in question is in one of the zones.
+    pub fn have(&self, inquiry: &Inquiry) -> bool {
+        self.find(inquiry).is_some()
+    }
+
+    fn find(&self, inquiry: &Inquiry) -> Option<(&Zone, Node)> {
+        let services: Vec<Service> = self.homes().iter().map(|(service, _)| *service).collect();
+        let name = &inquiry.question.name;
+        self.zones.iter().find_map(|zone| Some((zone, zone.find(name, &services)?)))
+    }
+
+    fn homes(&self) -> &[Home] {
+        self.homes.get().map_or(&[][..], Vec::as_slice)
+    }
+
     /// Answers a question about a name of one of the zones; `None` if it is in none of them.
     pub fn answer(&self, inquiry: &Inquiry, wanted: &Wanted) -> Option<Told> {
-        let homes = self.homes.get().map_or(&[][..], Vec::as_slice);
-        let services: Vec<Service> = homes.iter().map(|(service, _)| *service).collect();
-        let name = &inquiry.question.name;
-        let (zone, node) = self.zones.iter().find_map(|zone| Some((zone, zone.find(name, &services)?)))?;
+        let (zone, node) = self.find(inquiry)?;
+        let homes = self.homes();
         let home = node.service().and_then(|service| homes.iter().find(|((name, _), _)| *name == service));
         let (members, choice) = home.map_or_else(Default::default, |(_, pool)| those_of(&node, pool, wanted));
         let choice = choice.zip(home).map(|((server, decision), (_, pool))| (Arc::clone(pool), server, decision));

@@ -30,7 +30,7 @@ use protocol::{
     dns::{Cookies, Transport, receive, send},
     limits::HEADER_TIME,
     listener::{Handler, Refusal, Visit},
-    output::{Plain, say, warn},
+    output::{Plain, count, say, warn},
     wire::{Connection, Pending},
 };
 use std::{
@@ -60,7 +60,8 @@ impl Names {
     pub(crate) fn open(config: &Config, terms: Terms, outage: &Arc<Outage>) -> Result<Self, StartError> {
         let path = config.table.as_ref().ok_or(StartError::NoTable)?;
         let table = Table::read(path)?;
-        say!("{} names are known.", table.len());
+        let are = if table.len() == 1 { "is" } else { "are" };
+        say!("{} {are} known.", count(table.len() as u64, "name"));
         let cookies = Cookies::draw().map_err(|error| StartError::Bind(format!("No secret can be drawn: {error}.")))?;
         let server = NameServer { table, unknown: config.unknown, cookies };
         Ok(Self { server, terms, outage: Arc::clone(outage), counts: Default::default(), told: AtomicU64::new(0) })

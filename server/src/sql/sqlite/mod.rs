@@ -24,6 +24,7 @@ pub use opening::FileError;
 
 use self::{
     connection::{Conn, Mode, copy_row},
+    opening::Made,
     pool::{Place, Readers},
     transaction::Write,
 };
@@ -44,6 +45,8 @@ use std::{
 pub struct Sqlite {
     place: Place,
     identity: String,
+    /// Whether this opening made it.
+    new: bool,
     readers: Readers,
     /// The one writing connection of this process; `None` before its first use and after a failure of the disk. Held
     /// for a whole write transaction, so it is only ever taken with a deadline, and nothing is sent while it is
@@ -69,16 +72,23 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let folder_error = |source| FileError::Folder { folder: path.to_owned(), source };
         let path = absolute(path).map_err(folder_error)?;
-        let identity = opening::make_ready(&path)?;
+        let Made { uuid: identity, new } = opening::make_ready(&path)?;
         let place = Place::new(path.clone()).map_err(folder_error)?;
         let writer = Conn::open(&path, Mode::Writes).map_err(|source| FileError::Sqlite { path, source })?;
         Ok(Self {
             place,
             identity,
+            new,
             readers: Readers::default(),
             writer: Mutex::new(Some(writer)),
             clock: Box::new(SystemTime::now),
         })
+    }
+
+    /// Whether there was no such database before: with another path than the usual one that may be a slip.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.new
     }
 
     /// The same database, by another clock.

@@ -78,8 +78,17 @@ pub enum FileError {
     },
 }
 
-/// Makes the database ready, and returns its UUID.
-pub(super) fn make_ready(path: &Path) -> Result<String, FileError> {
+/// A database that is ready.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Its UUID.
+    pub uuid: String,
+    /// Whether there was nothing in the file before.
+    pub new: bool,
+}
+
+/// Makes the database ready.
+pub(super) fn make_ready(path: &Path) -> Result<Made, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|source| FileError::Folder { folder: folder.to_owned(), source })?;
     if let Some(kind) = medium::network(folder) {
@@ -115,13 +124,14 @@ fn use_wal(db: &Connection, path: &Path) -> Result<(), FileError> {
 /// Creates what is missing: in a new file everything, in one from before there were records their tables. The sample
 /// table comes only together with the identity, so that nobody gets it back who dropped it. When nothing is missing, no
 /// lock is taken, which a stopped process might hold.
-fn create(db: &mut Connection) -> rusqlite::Result<String> {
+fn create(db: &mut Connection) -> rusqlite::Result<Made> {
     if let Some(uuid) = identity(db)?
         && records::are_there(db)?
     {
-        return Ok(uuid);
+        return Ok(Made { uuid, new: false });
     }
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let new = transaction.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
     let uuid = match identity(&transaction)? {
         Some(uuid) => uuid,
         None => {
@@ -134,7 +144,7 @@ fn create(db: &mut Connection) -> rusqlite::Result<String> {
     };
     transaction.execute_batch(records::CREATE)?;
     transaction.commit()?;
-    Ok(uuid)
+    Ok(Made { uuid, new })
 }
 
 /// The UUID, if the database has one already.
@@ -204,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new").join("database.sqlite");
         let start = std::sync::Barrier::new(8);
-        let uuids: Vec<String> = std::thread::scope(|scope| {
+        let all: Vec<Made> = std::thread::scope(|scope| {
             let begin = || {
                 start.wait();
                 make_ready(&path).unwrap()
@@ -212,7 +222,8 @@ mod tests {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert!(uuids.iter().all(|uuid| *uuid == uuids[0] && uuid.len() == 36), "{uuids:?}");
+        assert!(all.iter().all(|made| made.uuid == all[0].uuid && made.uuid.len() == 36), "{all:?}");
+        assert_eq!(all.iter().filter(|made| made.new).count(), 1, "{all:?}");
         let db = Connection::open(&path).unwrap();
         let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM lab_identity"), 1);
@@ -223,28 +234,29 @@ mod tests {
     fn a_database_from_before_there_were_records_gets_their_tables_and_keeps_its_identity() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database.sqlite");
-        let uuid = make_ready(&path).unwrap();
+        let uuid = make_ready(&path).unwrap().uuid;
         let db = Connection::open(&path).unwrap();
         db.execute_batch(
             "DROP TABLE lab_outcomes; DROP TABLE lab_clients; DROP TABLE lab_forgotten; DELETE FROM COLORS",
         )
         .unwrap();
-        assert_eq!(make_ready(&path).unwrap(), uuid);
+        let again = make_ready(&path).unwrap();
+        assert_eq!((again.uuid, again.new), (uuid.clone(), false));
         let count = |sql| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM lab_outcomes"), 0);
         assert_eq!(count("SELECT count(*) FROM lab_forgotten"), 1);
         assert_eq!(count("SELECT count(*) FROM COLORS"), 0);
         db.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert_eq!(make_ready(&path).unwrap(), uuid, "nothing is missing, so the lock is not needed");
+        assert_eq!(make_ready(&path).unwrap().uuid, uuid, "nothing is missing, so the lock is not needed");
     }
 
     #[test]
     fn a_dropped_sample_table_does_not_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database.sqlite");
-        let uuid = make_ready(&path).unwrap();
+        let uuid = make_ready(&path).unwrap().uuid;
         Connection::open(&path).unwrap().execute_batch("DROP TABLE COLORS").unwrap();
-        assert_eq!(make_ready(&path).unwrap(), uuid);
+        assert_eq!(make_ready(&path).unwrap().uuid, uuid);
         assert!(Connection::open(&path).unwrap().prepare("SELECT * FROM COLORS").is_err());
     }
 }
