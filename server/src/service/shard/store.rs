@@ -53,7 +53,7 @@ use std::{
     collections::HashSet,
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
 };
 
 /// The store of a replica.
@@ -61,6 +61,10 @@ pub struct Store {
     engine: Box<dyn Engine>,
     /// The numbers of the scratch tables that are being filled. Held for a look.
     filling: Mutex<HashSet<i64>>,
+    /// The last number that was given to a table in this process: none is given twice, so that whoever drops a table late drops that one.
+    last: AtomicI64,
+    /// Held while tables are dropped: one sweep after the other, each with a list that nobody has made shorter meanwhile.
+    sweeping: Mutex<()>,
 }
 
 impl Store {
@@ -71,7 +75,8 @@ impl Store {
     /// A sentence that says what to do.
     pub fn open(id: &str, file: &Path, database: Option<&DatabaseConfig>) -> Result<Self, ShardStoreError> {
         let engine = open_engine(id, file, database)?;
-        let store = Self { engine, filling: Mutex::default() };
+        let (filling, sweeping) = (Mutex::default(), Mutex::default());
+        let store = Self { engine, filling, last: AtomicI64::new(0), sweeping };
         store.sweep(false);
         Ok(store)
     }
@@ -91,7 +96,7 @@ impl Store {
             }
             for name in shards {
                 if book::find(session, name)?.is_none() {
-                    book::add_shard(session, self.engine.dialect(), name, schema)?;
+                    book::add_shard(session, self.engine.dialect(), &self.last, name, schema)?;
                 }
             }
             Ok(Ok(()))
@@ -195,20 +200,34 @@ impl Store {
     /// Drops the tables that are no shard's, and that nobody fills. What cannot be dropped now is dropped another time. `gently`: others
     /// want to write meanwhile.
     fn sweep(&self, gently: bool) {
-        let unused = self.change(|session| {
-            let mut unused = book::scratch(session)?;
-            unused.retain(|number| !self.filling.lock().contains(number));
-            Ok(Ok(unused))
-        });
-        for number in unused.unwrap_or_default() {
-            let dialect = self.engine.dialect();
-            let thin = || self.change(|session| book::thin_scratch(session, number).map(Ok));
-            if gently && dialect.drops_rows {
-                while matches!(thin(), Ok(1..)) {}
-            }
-            let _another_time =
-                self.engine.write(&mut |session| book::drop_scratch(session, dialect, number).map(|()| true));
+        let _one_after_the_other = self.sweeping.lock();
+        let listed = self.change(|session| book::scratch(session).map(Ok));
+        listed.unwrap_or_default().into_iter().for_each(|number| self.discard(number, gently));
+    }
+
+    /// Drops this table, if it is no shard's and nobody fills it. That is looked for in each transaction: much may have happened since
+    /// it was listed.
+    pub(super) fn discard(&self, number: i64, gently: bool) {
+        let dialect = self.engine.dialect();
+        let is_unused = |session: &mut dyn Session| {
+            Ok::<_, Broken>(!self.filling.lock().contains(&number) && book::is_scratch(session, number)?)
+        };
+        let thin = || {
+            let thinned = |session: &mut dyn Session| {
+                if is_unused(session)? { book::thin_scratch(session, number) } else { Ok(0) }
+            };
+            self.change(|session| thinned(session).map(Ok))
+        };
+        if gently && dialect.drops_rows {
+            while matches!(thin(), Ok(1..)) {}
         }
+        let _another_time = self.engine.write(&mut |session| {
+            let unused = is_unused(session)?;
+            if unused {
+                book::drop_scratch(session, dialect, number)?;
+            }
+            Ok(unused)
+        });
     }
 }
 

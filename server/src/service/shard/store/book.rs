@@ -6,7 +6,11 @@ use protocol::{
     shard::{KEY, Schema, check_name},
     value::Value,
 };
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 /// Rows that are removed at once from a table that is to be dropped: some milliseconds.
 const PIECE: u64 = 1_000;
@@ -81,8 +85,14 @@ fn strange() -> Broken {
 }
 
 /// Makes a shard without rows.
-pub(super) fn add_shard(session: &mut dyn Session, dialect: &Dialect, name: &str, schema: &Schema) -> Done<()> {
-    let number = next_number(session)?;
+pub(super) fn add_shard(
+    session: &mut dyn Session,
+    dialect: &Dialect,
+    last: &AtomicI64,
+    name: &str,
+    schema: &Schema,
+) -> Done<()> {
+    let number = next_number(session, last)?;
     session.note(&dialect.create(number, schema), &[])?;
     session.note("INSERT INTO replica_shards VALUES ($1, $2, 0, 0)", &[Value::Integer(number), text(name)])
 }
@@ -96,8 +106,13 @@ pub(super) fn advance(session: &mut dyn Session, shard: &Shard, seq: u64, rows: 
 // ------------------------------------------------------------------------------------------------------ scratch tables
 
 /// Makes a table that is no shard's: its number.
-pub(super) fn add_scratch(session: &mut dyn Session, dialect: &Dialect, schema: &Schema) -> Done<i64> {
-    let number = next_number(session)?;
+pub(super) fn add_scratch(
+    session: &mut dyn Session,
+    dialect: &Dialect,
+    last: &AtomicI64,
+    schema: &Schema,
+) -> Done<i64> {
+    let number = next_number(session, last)?;
     session.note("INSERT INTO replica_scratch VALUES ($1)", &[Value::Integer(number)])?;
     session.note(&dialect.create(number, schema), &[]).map(|()| number)
 }
@@ -124,6 +139,12 @@ pub(super) fn scratch(session: &mut dyn Session) -> Done<Vec<i64>> {
     Ok(found)
 }
 
+/// Whether the table of this number is no shard's.
+pub(super) fn is_scratch(session: &mut dyn Session, number: i64) -> Done<bool> {
+    let sql = "SELECT number FROM replica_scratch WHERE number = $1";
+    Ok(session.first(sql, &[Value::Integer(number)])?.is_some())
+}
+
 /// Removes some rows of a table that is no shard's: how many.
 pub(super) fn thin_scratch(session: &mut dyn Session, number: i64) -> Done<u64> {
     let some = format!("SELECT \"{KEY}\" FROM shard_{number} LIMIT {PIECE}");
@@ -137,12 +158,16 @@ pub(super) fn drop_scratch(session: &mut dyn Session, dialect: &Dialect, number:
     session.note("DELETE FROM replica_scratch WHERE number = $1", &[Value::Integer(number)])
 }
 
-/// A number that no table has.
-fn next_number(session: &mut dyn Session) -> Done<i64> {
+/// A number that no table has, and none had since this process has opened the store, in which `last` was given last.
+fn next_number(session: &mut dyn Session, last: &AtomicI64) -> Done<i64> {
     let sql = "SELECT max(number) FROM \
                (SELECT number FROM replica_shards UNION ALL SELECT number FROM replica_scratch) AS taken";
-    Ok(match session.first(sql, &[])?.as_deref() {
-        Some([Value::Integer(last)]) => last + 1,
-        _ => 1,
-    })
+    let there = match session.first(sql, &[])?.as_deref() {
+        Some([Value::Integer(there)]) => *there,
+        _ => 0,
+    };
+    // Nobody else is here: only one transaction writes at a time.
+    let number = last.load(Ordering::SeqCst).max(there) + 1;
+    last.store(number, Ordering::SeqCst);
+    Ok(number)
 }

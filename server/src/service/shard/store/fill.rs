@@ -108,7 +108,7 @@ impl<'a> Filling<'a> {
             let (store, schema) = (self.store, &self.schema);
             let made = store.change(|session| {
                 let Some(was) = book::find(session, name)? else { return Ok(Ok(None)) };
-                let number = book::add_scratch(session, store.engine.dialect(), schema)?;
+                let number = book::add_scratch(session, store.engine.dialect(), &store.last, schema)?;
                 store.filling.lock().insert(number);
                 Ok(Ok(Some(Scratch { number, rows: 0, last: None, was })))
             });

@@ -102,6 +102,36 @@ fn a_fill_is_done_before_what_it_replaces_is_dropped() {
     assert_eq!(tables(), 1);
 }
 
+/// Sweeps overlap with the next fill. One that has listed a table long ago must not find another one under its number, nor one that is a
+/// shard's by now.
+#[test]
+fn a_table_that_is_dropped_late_is_no_other_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shards.sqlite");
+    let store = super::super::store::Store::open("0", &path, None).unwrap();
+    store.configure(&serde_json::from_value(schema()).unwrap(), &["sh1".to_owned()]).unwrap();
+    let tables = || {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE name LIKE 'shard!_%' ESCAPE '!' ORDER BY name";
+        let mut found = db.prepare(sql).unwrap();
+        let names = found.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let copy = json!({ "sh1": [super::student(1)], "seq": { "sh1": 1 }, "status": "success" }).to_string();
+    // The table of a fill that is cut off has a number that none has after it.
+    assert!(store.fill(&copy.as_bytes()[..copy.len() - 20]).is_err());
+    assert_eq!(tables(), ["shard_1", "shard_2"]);
+    store.tidy();
+    store.fill(copy.as_bytes()).unwrap();
+    assert_eq!(tables(), ["shard_1", "shard_3"], "2 is not given again");
+    // A sweep that has listed these long ago: one is a shard's, one is nowhere, and one may go.
+    [3, 2, 1].iter().for_each(|number| store.discard(*number, true));
+    assert_eq!(tables(), ["shard_3"]);
+    let mut rows = Vec::new();
+    store.rows(&["sh1".to_owned()]).unwrap().write_all(&mut rows).unwrap();
+    assert!(String::from_utf8(rows).unwrap().contains(r#""Stud_name":"N1""#), "its row is there");
+}
+
 /// What a kill in the middle of a fill would leave, the files as they are then, is removed at the next start.
 #[test]
 fn what_a_killed_server_was_filling_is_removed_when_the_next_one_starts() {
