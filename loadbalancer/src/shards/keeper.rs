@@ -3,7 +3,7 @@
 //! **The problem.** Servers are many and slow: one takes seconds to start, another is stopped and answers nothing for 2 s, a third takes in a
 //! copy for a minute. Who looks after all of them one after the other lets those wait that are quick.
 //!
-//! **The idea.** One thread (`shards`) decides, and never waits for a server or for a shard's lock. What takes time has a thread of its own, which says when it
+//! **The idea.** One thread (`shards`) decides, and never waits for an answer of a server or for a shard's lock. What takes time has a thread of its own, which says when it
 //! is over ([`Word`]). After each word the keeper looks at everything anew, and does what is to be done:
 //!
 //! | what is seen | what is done | by |
@@ -115,6 +115,8 @@ pub struct Keeper {
     /// Servers that are being filled; and those for which that has failed just now.
     filling: HashSet<String>,
     unfilled: HashSet<String>,
+    /// Before when it is not tried again to forget those whose files are gone.
+    clear_again: Option<Instant>,
     /// Servers that were started, and are not in service yet.
     coming: HashMap<String, Coming>,
     waiting: Vec<Waiting>,
@@ -144,6 +146,7 @@ impl Keeper {
             settle_again: None,
             filling: HashSet::new(),
             unfilled: HashSet::new(),
+            clear_again: None,
             coming: HashMap::new(),
             waiting: Vec::new(),
         }
@@ -192,7 +195,7 @@ impl Keeper {
 
     fn look(&mut self) {
         let Some(layout) = self.table.layout() else { return };
-        self.clear_away();
+        self.clear_away(Instant::now());
         self.start_missing(&layout);
         self.settle(&layout);
         self.fill(&layout);
@@ -204,13 +207,18 @@ impl Keeper {
 
     /// Removes the files of servers that were removed, where that is not done: the load balancer was killed in the middle of it, or the server was just
     /// being started. Before anything is started: one of the same name has no file yet.
-    pub(super) fn clear_away(&mut self) {
+    pub(super) fn clear_away(&mut self, now: Instant) {
+        self.clear_again.take_if(|at| *at <= now);
+        if self.clear_again.is_some() {
+            return;
+        }
         let going = self.table.state.lock().as_ref().map(|state| state.going.clone()).unwrap_or_default();
         let free = |name: &String| !self.starting.contains(name) && !self.table.servers.lock().contains_key(name);
         let gone: Vec<String> =
             going.into_iter().filter(|name| free(name) && self.table.file.clear_away(name)).collect();
         if !gone.is_empty() {
-            let _another_time = self.table.record(|state| state.going.retain(|name| !gone.contains(name)));
+            let recorded = self.table.record(|state| state.going.retain(|name| !gone.contains(name)));
+            self.clear_again = recorded.is_err().then_some(now + WRITE_AGAIN);
         }
     }
 

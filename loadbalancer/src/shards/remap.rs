@@ -97,8 +97,11 @@ impl Table {
         gone.iter().for_each(|server| server.kill());
         for server in &names {
             self.events.emit(|| Event::ReplicaRemoved { server: server.clone() });
-            self.file.remove_data(server);
         }
+        // One that is just being started may make its file yet: the keeper sees to that, and to what cannot be removed or written now.
+        let cleared: Vec<&String> = names.iter().filter(|name| self.file.clear_away(name)).collect();
+        let ended = |name: &String| cleared.contains(&name) && gone.iter().any(|server| server.name == *name);
+        let _another_time = self.record(|state| state.going.retain(|name| !ended(name)));
         Ok(names)
     }
 

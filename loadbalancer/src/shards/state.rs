@@ -9,7 +9,7 @@
 
 use super::map::Map;
 use anyhow::Context as _;
-use protocol::registry::replace_file;
+use protocol::{flags::parse_server_id, registry::replace_file};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,18 +106,22 @@ impl StateFile {
         }
     }
 
-    /// Removes what a server had that was removed. False if it still lives, or its files cannot be removed: another time.
+    /// Removes what a server had that was removed. False if it may still live, or its files cannot be removed: another time.
+    ///
+    /// A server holds the lock beside its file as long as it lives, and so does this while it removes both. With a database there is
+    /// no such lock: the file is a mark, the rows' own lock is in the database, and nobody writes into a mark.
     #[must_use]
     pub fn clear_away(&self, server: &str) -> bool {
         let mut lock = self.data(server).into_os_string();
         lock.push(".lock");
-        if let Ok(file) = File::options().write(true).open(lock)
-            && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-        {
-            return false;
-        }
+        let _held = match File::options().write(true).open(lock) {
+            Ok(file) if file.try_lock().is_ok() => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Whether somebody has it cannot be seen.
+            _ => return false,
+        };
         self.remove_data(server);
-        !self.data(server).exists()
+        self.data(server).try_exists().is_ok_and(|there| !there)
     }
 
     /// Takes the folder for this process, as long as what is returned lives: two load balancers would each forget who is out of step for
@@ -158,8 +162,12 @@ impl StateFile {
         };
         let state: State = serde_json::from_slice(&bytes)
             .with_context(|| format!("{shown} is no state of shards. Move it away, or name another with --state"))?;
+        let unusable = |why| anyhow::anyhow!("{shown} cannot be used: {why}");
+        // They become names of files.
+        let mut names = state.map.servers.keys().chain(&state.going);
+        names.try_for_each(|name| parse_server_id(name).map(drop)).map_err(unusable)?;
         let State { map: Map { schema, shards, servers }, .. } = state.clone();
-        Map::new(schema, shards, servers).map_err(|why| anyhow::anyhow!("{shown} cannot be used: {why}"))?;
+        Map::new(schema, shards, servers).map_err(unusable)?;
         Ok(Some(state))
     }
 
@@ -195,6 +203,36 @@ mod tests {
         assert_eq!(file.read().unwrap(), Some(state.clone()));
         fs::write(folder.path().join("new").join("state.json"), "{}").unwrap();
         assert!(file.read().unwrap_err().to_string().contains("no state of shards"));
+    }
+
+    /// The names in it become names of files that are removed.
+    #[test]
+    fn a_state_with_names_that_no_server_has_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("state.json"));
+        let Ok(Call::Init(map)) = Call::read("init", b"", &mut || 0) else { panic!() };
+        let mut state = State::new(map);
+        state.going.insert("../Server9".to_owned());
+        file.write(&state).unwrap();
+        let why = file.read().unwrap_err().to_string();
+        assert!(why.contains("cannot be used") && why.contains("'../Server9' is not an id"), "{why}");
+        state.going = BTreeSet::from(["Server9".to_owned()]);
+        file.write(&state).unwrap();
+        assert_eq!(file.read().unwrap(), Some(state));
+    }
+
+    /// What cannot be looked at may be held.
+    #[test]
+    fn files_stay_when_it_cannot_be_seen_whether_their_server_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("state.json"));
+        let lock = folder.path().join("S.sqlite.lock");
+        fs::write(file.data("S"), "rows").unwrap();
+        // A folder cannot be opened for writing, not even by root.
+        fs::create_dir(&lock).unwrap();
+        assert!(!file.clear_away("S") && file.data("S").exists());
+        fs::remove_dir(&lock).unwrap();
+        assert!(file.clear_away("S") && !file.data("S").exists());
     }
 
     #[test]

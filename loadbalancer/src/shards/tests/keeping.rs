@@ -62,6 +62,8 @@ fn add(name: &str) -> (Vec<Shard>, Servers) {
 fn killed_in_the_middle_of_removing_s3() -> Stage {
     let stage = stage(Name::ConsistentHash);
     stage.table.remove(1, vec!["S3".into()], &stage.asked().0).unwrap();
+    assert_eq!(going(&stage), [""; 0], "its files are gone, and it with them");
+    stage.table.record(|state| state.going.extend(["S3".to_owned()])).unwrap();
     ["S1", "S3", "S9"].iter().for_each(|name| with_a_file(&stage, name));
     fs::write(stage.folder.path().join("S3.sqlite-wal"), "changes").unwrap();
     stage
@@ -71,7 +73,7 @@ fn killed_in_the_middle_of_removing_s3() -> Stage {
 fn who_was_killed_while_it_removed_a_server_leaves_no_file() {
     let stage = killed_in_the_middle_of_removing_s3();
     let (table, mut keeper) = next(&stage);
-    keeper.clear_away();
+    keeper.clear_away(Instant::now());
     let there = |name: &str| stage.folder.path().join(name).exists();
     assert_eq!(
         ["S1.sqlite", "S3.sqlite", "S3.sqlite-wal", "S9.sqlite"].map(there),
@@ -93,7 +95,7 @@ fn a_server_that_is_added_again_keeps_its_file() {
     assert!(!table.file.data("S3").exists(), "it begins with nothing");
     assert_eq!(going(&stage), [""; 0]);
     with_a_file(&stage, "S3");
-    keeper.clear_away();
+    keeper.clear_away(Instant::now());
     assert!(table.file.data("S3").exists());
 }
 
@@ -104,15 +106,31 @@ fn the_file_of_a_server_that_still_lives_is_removed_when_it_has_ended() {
     let (table, mut keeper) = next(&stage);
     let lock = fs::File::create(stage.folder.path().join("S3.sqlite.lock")).unwrap();
     lock.lock().unwrap();
-    keeper.clear_away();
+    keeper.clear_away(Instant::now());
     let file = table.file.data("S3");
     assert_eq!((file.exists(), going(&stage)), (true, vec!["S3".to_owned()]));
     let (shards, servers) = add("S3");
     let told = table.add(shards, servers, &stage.asked().0).unwrap_err();
     assert_has(&told.says(), &["'S3' was removed, and its file is not gone yet: try again"]);
     drop(lock);
-    keeper.clear_away();
+    keeper.clear_away(Instant::now());
     assert_eq!((file.exists(), going(&stage)), (false, vec![]));
+}
+
+/// The files go at once; that they are gone is written when it can be, and not at every look.
+#[test]
+fn that_a_server_is_gone_is_written_a_second_later_if_it_cannot_be_written() {
+    let stage = killed_in_the_middle_of_removing_s3();
+    let (table, mut keeper) = next(&stage);
+    let state_file = stage.cannot_write();
+    let now = Instant::now();
+    keeper.clear_away(now);
+    assert!(!table.file.data("S3").exists());
+    state_file.put_back();
+    keeper.clear_away(now + Duration::from_millis(999));
+    assert_eq!(going(&stage), ["S3"]);
+    keeper.clear_away(now + Duration::from_secs(1));
+    assert_eq!(going(&stage), [""; 0]);
 }
 
 /// A disk that is full is not empty in a moment: who tries again at once has nothing else to do.
@@ -131,7 +149,8 @@ fn a_state_that_cannot_be_written_is_tried_again_after_a_second_and_then_all_goe
         let end = Instant::now() + fake::LONG;
         while !holds() {
             assert!(Instant::now() < end, "waited in vain");
-            std::thread::yield_now();
+            // Not to wait for anything: so that looking costs nothing.
+            std::thread::sleep(Duration::from_millis(5));
         }
     };
     let asked = || stage.fakes["S1"].replica.heard("/state")[before..].to_vec();
