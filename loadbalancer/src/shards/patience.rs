@@ -6,7 +6,9 @@
 //!
 //! **The idea.** The time for a change grows with the bytes of all changes that the server has in hand; what has bytes in its answer (`/read`,
 //! `/copy`) is waited for as long as some come. Small calls have the time that they always had, and the [`pulse`](super::pulse) asks nothing but small ones: a
-//! server that is stopped with a large change in hand is ended by it after 2.5 s, and with that all waiting for it is over.
+//! server that is stopped with a large change in hand is ended by it after 2.5 s (4.5 s if another one has stopped just before, as all are asked
+//! together), and with that all waiting for it is over. What has ended is not waited for any longer, and nobody waits longer than the most bytes that
+//! were in hand at once since it began allow.
 //!
 //! ```text
 //! /write of 5 MiB begins              2 s + 80 · 1 s = 82 s
@@ -16,12 +18,15 @@
 //! /del of its own                     2 s
 //! ```
 //!
-//! **When it is wrong.** A server whose heart beats and whose disk does not is waited for as long as its largest change allows. A row of few bytes costs more time
+//! **When it is wrong.** A server whose heart beats and whose disk does not is waited for as long as the bytes in its hand allow. A row of few bytes costs more time
 //! for each of them than one of many: the rate is that of the smallest rows, many times over.
 
 use parking_lot::Mutex;
 use protocol::{deadline::Deadline, shard::COPY_PAUSE};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 /// How long a server may take for an answer to begin, and how long that may pause. One that takes longer is as good as dead: it is ended, and
 /// another one started.
@@ -67,7 +72,7 @@ impl Patience {
     }
 }
 
-/// What a server has in hand that takes it long.
+/// The changes that a server has in hand.
 #[derive(Debug, Default)]
 pub struct InHand {
     /// Held for a look or a sum.
@@ -76,42 +81,53 @@ pub struct InHand {
 
 #[derive(Debug, Default)]
 struct Load {
-    /// How long all of it may take.
-    allowed: Duration,
-    /// When the last of it has ended.
-    ended: Option<Instant>,
+    /// Bytes of all of them.
+    bytes: usize,
+    /// When the time for them has become less the last time, because some of them have ended.
+    eased: Option<Instant>,
 }
 
-/// Something that a server has in hand, until this is dropped.
+/// A change that a server has in hand, until this is dropped.
 #[derive(Debug)]
 pub struct Work<'a> {
     hand: &'a InHand,
-    allowed: Duration,
+    patience: &'a Patience,
+    bytes: usize,
+    began: Instant,
+    /// The most bytes that were in hand at once since it began, as far as it was looked.
+    most: Cell<usize>,
 }
 
 impl InHand {
-    /// Takes something in hand that may take so long.
+    /// Takes a change of so many bytes in hand.
     #[must_use]
-    pub fn begin(&self, allowed: Duration) -> Work<'_> {
-        self.load.lock().allowed += allowed;
-        Work { hand: self, allowed }
+    pub fn begin<'a>(&'a self, bytes: usize, patience: &'a Patience) -> Work<'a> {
+        let mut load = self.load.lock();
+        load.bytes += bytes;
+        Work { hand: self, patience, bytes, began: Instant::now(), most: Cell::new(load.bytes) }
     }
+}
 
-    /// Until when somebody waits who has begun to wait then, with `answer` for what is small. It changes when something begins or ends.
+impl Work<'_> {
+    /// Until when it is waited for. It changes when something begins or ends; but it is never later than what was in hand at
+    /// once allows, reckoned from the beginning: others that come and go do not renew it for ever.
     #[must_use]
-    pub fn until(&self, since: Instant, answer: Duration) -> Deadline {
-        let load = self.load.lock();
-        let since = load.ended.map_or(since, |ended| ended.max(since));
-        Deadline::at(since + answer + load.allowed)
+    pub fn until(&self) -> Deadline {
+        let load = self.hand.load.lock();
+        self.most.set(self.most.get().max(load.bytes));
+        let since = load.eased.map_or(self.began, |eased| eased.max(self.began));
+        let time = |bytes| self.patience.answer + self.patience.work(bytes);
+        Deadline::at((since + time(load.bytes)).min(self.began + time(self.most.get())))
     }
 }
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
-        if self.allowed > Duration::ZERO {
-            let mut load = self.hand.load.lock();
-            load.allowed = load.allowed.saturating_sub(self.allowed);
-            load.ended = Some(Instant::now());
+        let mut load = self.hand.load.lock();
+        let before = load.bytes;
+        load.bytes -= self.bytes;
+        if self.patience.work(load.bytes) < self.patience.work(before) {
+            load.eased = Some(Instant::now());
         }
     }
 }
@@ -130,14 +146,18 @@ mod tests {
         assert_eq!(patience.rest_of_copy(u64::MAX), COPY_PAUSE + patience.work(16 * 1024 * 1024), "never for ever");
     }
 
+    const MIB: usize = 1024 * 1024;
+
     #[test]
     fn who_waits_behind_a_large_change_waits_for_it_and_then_as_long_as_ever() {
-        let (hand, answer, long) = (InHand::default(), Duration::from_secs(2), Duration::from_secs(40));
-        let since = Instant::now();
-        let until = || hand.until(since, answer).instant();
-        let (small, large) = (hand.begin(Duration::ZERO), hand.begin(long));
+        let (hand, patience) = (InHand::default(), Patience::default());
+        let (answer, long) = (patience.answer, patience.work(MIB));
+        let small = hand.begin(100, &patience);
+        let (since, until) = (small.began, || small.until().instant());
+        assert_eq!(until(), since + answer);
+        let large = hand.begin(MIB, &patience);
         assert_eq!(until(), since + answer + long);
-        let another = hand.begin(long);
+        let another = hand.begin(MIB, &patience);
         assert_eq!(until(), since + answer + 2 * long);
         drop(another);
         assert!(until() >= since + answer + long, "the first one goes on");
@@ -145,9 +165,33 @@ mod tests {
         drop(large);
         let (ended, after) = (until(), Instant::now());
         assert!((before + answer..=after + answer).contains(&ended), "from the end of what it has waited for");
-        drop(small);
+        drop(hand.begin(100, &patience));
         assert_eq!(until(), ended, "what is small moves nothing");
-        let later = after + Duration::from_secs(9);
-        assert_eq!(hand.until(later, answer).instant(), later + answer);
+        let later = hand.begin(100, &patience);
+        assert_eq!(later.until().instant(), later.began + answer);
+    }
+
+    /// A change that is stuck, while large ones of other shards come and go.
+    #[test]
+    fn what_comes_and_goes_does_not_renew_the_time_of_others_for_ever() {
+        // 18 ms in all, so that they pass here.
+        let patience =
+            Patience { answer: Duration::from_millis(1), piece_time: Duration::from_millis(1), ..Patience::default() };
+        let hand = InHand::default();
+        let stuck = hand.begin(100, &patience);
+        let most = stuck.began + patience.answer + patience.work(100 + MIB);
+        while Instant::now() <= most {
+            let _large = hand.begin(MIB, &patience);
+            assert!(stuck.until().instant() <= most);
+        }
+        assert!(stuck.until().has_passed());
+    }
+
+    /// Many changes of which none is large.
+    #[test]
+    fn bytes_are_counted_together() {
+        let (hand, patience) = (InHand::default(), Patience::default());
+        let many: Vec<Work<'_>> = (0..64).map(|_| hand.begin(PIECE / 32, &patience)).collect();
+        assert_eq!(many[0].until().instant(), many[0].began + patience.answer + 2 * PIECE_TIME);
     }
 }

@@ -37,7 +37,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long a server may take to say where it is. A predecessor that was killed may still have its file, for a moment.
@@ -230,9 +230,8 @@ impl Server {
     /// If it does not answer within the time that it has for all changes that it has in hand, or has ended.
     pub fn change(&self, call: RequestId, method: Method, path: &str, body: &[u8]) -> Result<Reply, HttpError> {
         let ask = on_behalf(call, question(method, path, body))?;
-        let _work = self.in_hand.begin(self.patience.work(body.len()));
-        let begin = Instant::now();
-        self.exchange(&ask, &|| self.in_hand.until(begin, self.patience.answer))
+        let work = self.in_hand.begin(body.len(), &self.patience);
+        self.exchange(&ask, &|| work.until())
     }
 
     /// Asks it. A kept connection may have been closed meanwhile; then it is asked again on a new one, which does no harm,

@@ -186,8 +186,8 @@ impl Client {
         self.exchange(ask, Wait::Until(Deadline::after(within)), true)
     }
 
-    /// The same for what may take long, and has a large answer: the answer must begin before `begin` (which is asked anew when it has passed,
-    /// as what the server has in hand may have changed meanwhile), and then may pause for so long.
+    /// The same for what may take long, and has a large answer: the answer must begin before `begin` (which is asked anew four times in each
+    /// `pause`, as what the server has in hand may have changed meanwhile), and then may pause for so long.
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -231,7 +231,8 @@ impl Client {
             Wait::Until(deadline) => deadline,
             Wait::Begun(begin, pause) => {
                 // While nothing has come, nothing is lost by waiting on.
-                while let Err(error) = self.connection.wait(Phase::Answer, Some(begin())) {
+                let slice = || begin().min(Deadline::after(pause / 4));
+                while let Err(error) = self.connection.wait(Phase::Answer, Some(slice())) {
                     if !matches!(error, HttpError::Wire(WireError::Timeout { .. })) || begin().has_passed() {
                         return Err(error);
                     }
