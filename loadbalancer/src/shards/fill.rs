@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **How long everybody waits:** as long as the server takes for the changes that are still missing. If these are many, because they come fast,
-//! the lock is given back, and the server catches up without it; the next time twice as many may be missing, so that this ends.
+//! or large, the lock is given back, and the server catches up without it; the next time twice as many may be missing, so that this ends.
 //!
 //! Numbers are those of one generation: when the shard was settled anew meanwhile, a number that was never acknowledged may have been given
 //! again to another change, and the copy counts for nothing.
@@ -27,6 +27,8 @@ use std::{sync::Arc, time::Instant};
 const FEW: usize = 16;
 /// How many may be missing when the shard is locked for the first time: some come while it is waited for.
 const MOST: usize = 4 * FEW;
+/// Bytes that each of them may have, taken together: [`MOST`] are no more than a small call.
+const BYTES_EACH: usize = 1024;
 
 /// A shard by name, with its lock.
 pub type Named = (String, Arc<Lock>);
@@ -78,15 +80,22 @@ pub(super) fn copied(table: &Table, (shard, lock): &Named, server: &Server) -> R
     Ok(copied)
 }
 
-/// Catches up until few changes are missing. Nobody waits for it.
+/// Catches up until few changes are missing. Nobody waits for it. Each time twice as many are few, so that this ends.
 fn nearly(lock: &Lock, server: &Server, copied: &mut Copied) -> Result<(), String> {
+    let mut most = FEW;
     loop {
         let missing = missing(&lock.read(), copied)?;
         caught_up(server, &missing, copied)?;
-        if missing.len() <= FEW {
+        if are_few(&missing, most) {
             return Ok(());
         }
+        most *= 2;
     }
+}
+
+/// Whether they are at most so many, and as few bytes as so many may have.
+fn are_few(missing: &[Numbered], most: usize) -> bool {
+    missing.len() <= most && missing.iter().map(Numbered::bytes).sum::<usize>() <= most * BYTES_EACH
 }
 
 /// The rest: what has come while other shards were copied, then the last changes with the shard locked.
@@ -117,7 +126,7 @@ fn caught_up(server: &Server, missing: &[Numbered], copied: &mut Copied) -> Resu
     Ok(())
 }
 
-/// With the shard locked: the last changes, and the server is in step. False, and nothing is done, if more than `most` are missing.
+/// With the shard locked: the last changes, and the server is in step. False, and nothing is done, if more than `most` are missing, or as many bytes.
 pub(super) fn put_in_step(
     table: &Table,
     (shard, lock): &Named,
@@ -127,7 +136,7 @@ pub(super) fn put_in_step(
 ) -> Result<bool, String> {
     let mut group = lock.alone();
     let missing = missing(&group, copied)?;
-    if missing.len() > most {
+    if !are_few(&missing, most) {
         return Ok(false);
     }
     // Who is out of step by now may have been so when it was copied.

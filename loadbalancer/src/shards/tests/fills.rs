@@ -133,6 +133,21 @@ fn the_lock_is_given_back_when_many_changes_are_missing() {
     assert_eq!((stage.fakes["S3"].replica.has("a").0, stage.in_step("a").len()), (67, 3));
 }
 
+/// The same with few changes that are large.
+#[test]
+fn the_lock_is_given_back_when_many_bytes_are_missing() {
+    let stage = with_a_new_one();
+    let (shards, server) = (named(&stage, &["a"]), Arc::clone(&stage.fakes["S3"].server));
+    let mut copied = copied(&stage.table, &shards[0], &server).unwrap();
+    // The first is done, the others are refused, and have their numbers: 50 changes, each of more than 1,400 bytes.
+    let rows: Vec<i64> = (3..100).collect();
+    (0..50).for_each(|_| drop(stage.write(&rows)));
+    assert_eq!(put_in_step(&stage.table, &shards[0], &server, &mut copied, 64), Ok(false));
+    assert_eq!((stage.fakes["S3"].replica.has("a").0, stage.in_step("a").len()), (2, 2));
+    assert_eq!(put_in_step(&stage.table, &shards[0], &server, &mut copied, 128), Ok(true));
+    assert_eq!((stage.fakes["S3"].replica.has("a").0, stage.in_step("a").len()), (52, 3));
+}
+
 /// Who has failed since may have been wrong before.
 #[test]
 fn a_copy_of_a_server_that_is_out_of_step_does_not_count() {
@@ -164,7 +179,7 @@ fn a_copy_may_take_long_as_long_as_it_goes_on() {
 
 #[test]
 fn a_copy_that_stands_still_is_given_up() {
-    let patience = Patience { copy: Duration::from_millis(200), ..Patience::default() };
+    let patience = Patience { copy: Duration::from_secs(2), ..Patience::default() };
     let fake = |name: &str| Fake::with_patience(name, &["a"], patience);
     let (from, to) = (fake("S1"), fake("S2"));
     for (name, path, phase) in [("S1", "/copy", "waiting for the answer"), ("S2", "/fill", "waiting for the answer")] {
@@ -172,7 +187,7 @@ fn a_copy_that_stands_still_is_given_up() {
         assert_has(&copy(&from.server, &to.server, "a").unwrap_err(), &["took too long", phase]);
         gate.reached.recv_timeout(fake::LONG).unwrap();
     }
-    from.replica.is_slow(2, Duration::from_secs(1));
+    from.replica.is_slow(2, fake::LONG);
     assert_has(&copy(&from.server, &to.server, "a").unwrap_err(), &["took too long", "reading a body"]);
 }
 
