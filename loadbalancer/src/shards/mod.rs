@@ -31,14 +31,14 @@
 //!
 //! | thread | role | blocks on | locks it takes | what stops it |
 //! |---|---|---|---|---|
-//! | `shards-N` | a client's connection | the client, servers | map and shards (shared, or one alone), state, servers | drain |
+//! | `shards-N` | a client's connection | the client, servers, the keeper, the disk | that of changes of the map, shards (shared, or alone), state, map, servers | drain |
 //! | `shards-ask` | asks one of several servers at once | the server | – | its answer, or its time ([`patience`]) |
-//! | `shards` | the keeper | its queue | map, servers | end of the program |
-//! | `shards-pulse` | asks all servers whether they live | servers | servers | end of the program |
-//! | `shards-start-NAME` | starts a server | the server | a shard alone, state | its end |
-//! | `shards-settle` | brings shards to one agreed state | servers | shards alone, state | its end |
-//! | `shards-fill-NAME` | fills a server | servers | a shard alone, at the end, state | its end |
-//! | `shards-NAME` | a process | its pipe | – | the process' end |
+//! | `shards` | the keeper | its queue, the disk, the end of a process that it has killed | state, map, servers | end of the program |
+//! | `shards-pulse` | asks all servers whether they live | servers, the end of a process that it has killed | servers | end of the program |
+//! | `shards-start-NAME` | starts a server | the server, the disk | a shard alone, state, map | its end |
+//! | `shards-settle` | brings shards to one agreed state | servers, the disk | shards alone, state, servers | its end |
+//! | `shards-fill-NAME` | fills a server | servers, the disk | a shard (shared, at the end alone), state, servers | its end |
+//! | `shards-NAME` | a process | its pipe, the keeper's queue | – | the process' end |
 //!
 //! **When it is wrong.** One load balancer orders everything: while it is down nothing is answered. A server that is removed holds
 //! its shards for a moment. A change waits for the slowest of its servers, up to 2 s, or longer if it is large ([`patience`]). Rows that one call writes into several shards

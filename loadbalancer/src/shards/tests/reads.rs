@@ -86,14 +86,15 @@ fn another_server_is_asked_when_one_fails_and_it_is_told() {
 /// Rows that come slowly are waited for as long as some come; who stands still has failed.
 #[test]
 fn an_answer_may_take_long_as_long_as_it_goes_on() {
-    let stage = stage_with(Name::RoundRobin, Patience { answer: Duration::from_secs(1), ..Patience::default() });
+    let mut stage = stage_with(Name::RoundRobin, Patience { answer: Duration::from_secs(3), ..Patience::default() });
     stage.write(&(0..50).collect::<Vec<_>>()).unwrap();
-    stage.fakes.values().for_each(|fake| fake.replica.is_slow(6, Duration::from_millis(300)));
+    stage.fakes.values().for_each(|fake| fake.replica.is_slow(10, Duration::from_millis(400)));
     stage.events();
     let failed = |stage: &Stage| stage.events().iter().any(|event| matches!(event, Event::AttemptFailed { .. }));
     assert_eq!(stage.read(0, 99).map(|rows| rows.len()), Ok(50));
     assert!(!failed(&stage));
-    stage.fakes.values().for_each(|fake| fake.replica.is_slow(2, Duration::from_secs(2)));
+    ["S2", "S3"].iter().for_each(|name| stage.go(name));
+    stage.fakes["S1"].replica.is_slow(2, fake::LONG);
     assert_eq!(stage.read(0, 99).unwrap_err().status, Status::SERVICE_UNAVAILABLE);
     assert!(failed(&stage));
 }
