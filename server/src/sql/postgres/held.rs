@@ -8,10 +8,14 @@
 //! `pg_prepared_statements` does not show it; so it is what we have parsed, or nothing. It stays until the next one is parsed, and
 //! PostgreSQL itself parses it anew when a table, view or function that it uses has changed, or the search path.
 //!
-//! **What PostgreSQL does not notice**, and so a statement is kept for [`KEPT`] only: a new function that fits the arguments
-//! better, a table that now hides another of the same name, and what a function of one SELECT has read as a date when it was
-//! planned. And literals: `'today'` of an unknown type becomes a date when it is parsed. Whoever sends a text tomorrow means
-//! tomorrow, so texts with such words are not kept at all ([`is_timeless`]).
+//! **What PostgreSQL does not notice** is, as with any prepared statement of it, what was worked out when the statement was parsed and
+//! planned, and is no table, view or function that it names itself. Names: a new function that fits the arguments better, a table that hides
+//! another, a new cast. Values: what an IMMUTABLE function has returned (and what it called and read), literals of enumerations and of types such
+//! as `regclass`, dates in SQL functions that were inlined. Shapes: the columns of a composite type, or of what a function returns; a text
+//! search configuration. So a statement is kept for [`KEPT`] only; and one that is refused is parsed anew, unless rows were handed on already.
+//!
+//! Literals that mean another moment each time are in the class of values: `'today'` of an unknown type becomes a date when it is parsed.
+//! Texts with such words are not kept at all ([`is_timeless`]).
 //!
 //! **What is simplified.** One statement for each connection; a production system keeps many, for clients that it knows.
 //!
@@ -20,12 +24,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a parsed statement is used: long beside the time that parsing takes, and short for somebody who has changed what a name
-/// means.
-const KEPT: Duration = Duration::from_secs(1);
+/// How long a parsed statement is used: long beside the time between two requests on a busy connection, and short for somebody who has
+/// changed what it means and asks again.
+pub(super) const KEPT: Duration = Duration::from_millis(50);
 
 /// Longest text that is kept, in bytes: whoever asks the same again and again asks briefly, and a connection that nobody uses should
-/// not hold much.
+/// not hold much. It bounds the text and not the plan: over views a short text has a large one, which is held until the next is parsed.
 const MOST: usize = 4096;
 
 /// What types of dates and times read as the time at which they are read.
@@ -44,9 +48,9 @@ impl Held {
         (sql.len() <= MOST && is_timeless(sql)).then(|| Self { sql: sql.to_owned(), since: Instant::now() })
     }
 
-    /// Whether it is this one, and may still be used.
-    pub(super) fn is(&self, sql: &str) -> bool {
-        self.sql == sql && self.since.elapsed() < KEPT
+    /// Whether it is this one, and was parsed less than `kept_for` ago.
+    pub(super) fn is(&self, sql: &str, kept_for: Duration) -> bool {
+        self.sql == sql && self.since.elapsed() < kept_for
     }
 }
 
@@ -89,8 +93,8 @@ mod tests {
             assert_eq!(kept, !sql.contains("now"), "{sql}");
         }
         let held = Held::now("SELECT 1").unwrap();
-        assert!(held.is("SELECT 1") && !held.is("SELECT 2") && !held.is("select 1"));
-        let old = Held { since: Instant::now().checked_sub(KEPT).unwrap(), ..held };
-        assert!(!old.is("SELECT 1"));
+        let is = |sql: &str| held.is(sql, Duration::MAX);
+        assert!(is("SELECT 1") && !is("SELECT 2") && !is("select 1"));
+        assert!(!held.is("SELECT 1", Duration::ZERO));
     }
 }

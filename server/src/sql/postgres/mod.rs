@@ -76,19 +76,30 @@ impl Link for Connection {
             )
             .into());
         }
+        setup::may_unlock(&mut session, &in_time).map_err(session::unanswered)?;
         Ok(Self { session, key: place.key.clone() })
     }
 
     fn read(&mut self, sql: &str, watch: &dyn Watch, sink: &mut dyn RowSink) -> Result<Read, Trouble> {
         two_phase::check(sql)?;
-        let held = self.session.holds(sql);
+        let mut held = self.session.holds(sql);
         let (mut answer, mut refused) = self.try_to_read(sql, watch, sink)?;
-        if held && refused.is_some() && answer.kinds.is_none() {
-            // What it was parsed to may be no more: a column that was dropped and is there again. Now it is parsed anew.
+        if held && refused.is_some() && answer.rows == 0 {
+            // What was worked out when it was parsed may not hold any more, which shows as late as when it is carried out: the types of what a
+            // function returns. Nothing was handed on yet, and now it is parsed anew.
+            held = false;
             (answer, refused) = self.try_to_read(sql, watch, sink)?;
         }
         if let Some(refused) = refused {
-            return if refused.would_write() { Ok(Read::ItWrites) } else { Err(refused.trouble()) };
+            let would_write = refused.would_write();
+            return match refused.trouble() {
+                // Parsed anew it might have succeeded: that is nothing to be remembered as the outcome of an id.
+                Trouble::Failed(error) if held && answer.rows > 0 && error.is_final() => {
+                    Err(SqlError::Unavailable(error.to_string().trim_end_matches('.').to_owned()).into())
+                }
+                _ if would_write => Ok(Read::ItWrites),
+                trouble => Err(trouble),
+            };
         }
         answer.only_reads()?;
         // What has no columns goes the way of those that write, as with SQLite: a DO may have caught the refusal of its write.
@@ -134,7 +145,9 @@ impl Connection {
         let mut answer = Answer::behind_a_begin();
         let ended = self.clients(watch, &mut answer, sink)?;
         let plain = ended.refused.is_none() && answer.tag.starts_with("SELECT");
-        if !plain || ended.status != Status::Idle {
+        if !self.session.is_answered() && ended.status == Status::Idle {
+            // It was given up. What the client asked for was done before.
+        } else if !plain || ended.status != Status::Idle {
             self.session.tidy(ended.status, !plain)?;
         } else {
             self.session.tidy_nothing();

@@ -5,11 +5,17 @@
 //!
 //! A read ends with a *function call* instead of the Sync ([`Session::add_read`]): that is a message that needs no SQL to be parsed, and
 //! *ReadyForQuery* follows it as well. When it is skipped because of an error, nothing ends the answer, and the Sync is sent with what
-//! tidies up.
+//! tidies up. An error behind the last statement before the call may be that statement's (a wish to cancel that was noticed when it was
+//! already reported done) or the call's own: the first is followed by silence, the second by ReadyForQuery. Nobody waits to find out which; the
+//! session is given up.
 //!
 //! Sources: <https://www.postgresql.org/docs/current/protocol-flow.html>, sections "Extended Query" and "Function Call".
 
-use super::{held::Held, login, refusal::Refused};
+use super::{
+    held::{Held, KEPT},
+    login,
+    refusal::Refused,
+};
 use crate::sql::{
     SqlError, Watch,
     remote::{ByTime, InTime, Line, Trouble},
@@ -63,6 +69,8 @@ pub(super) struct Session {
     skips: bool,
     /// The client's statement that is parsed already.
     held: Option<Held>,
+    /// How long it is used.
+    pub(super) kept_for: Duration,
     /// Whether nothing of the last request is left.
     clean: bool,
     /// Whether all that was sent is answered.
@@ -106,6 +114,7 @@ impl Session {
             call_behind: None,
             skips: false,
             held: None,
+            kept_for: KEPT,
             clean: false,
             answered: true,
             idle: true,
@@ -173,7 +182,7 @@ impl Session {
 
     /// Whether a client's statement is parsed already, and would still be taken for the same.
     pub(super) fn holds(&self, sql: &str) -> bool {
-        self.held.as_ref().is_some_and(|held| held.is(sql))
+        self.held.as_ref().is_some_and(|held| held.is(sql, self.kept_for))
     }
 
     /// Adds all that a client's statement needs that may only read: what begins its transaction, the statement, and what takes back
@@ -267,9 +276,17 @@ impl Session {
                     }
                     refused.get_or_insert(new);
                     self.held = None;
-                    if call_behind.is_some_and(|statements| done < statements) {
-                        self.skips = true;
-                        return Ok(Ended { status: Status::Failed, refused });
+                    match call_behind {
+                        Some(statements) if done < statements => {
+                            self.skips = true;
+                            return Ok(Ended { status: Status::Failed, refused });
+                        }
+                        Some(_) => {
+                            // What it still holds, such as locks, ends with it.
+                            self.line.hang_up();
+                            return Ok(Ended { status: Status::Idle, refused });
+                        }
+                        None => {}
                     }
                 }
                 Message::ReadyForQuery(body) => {

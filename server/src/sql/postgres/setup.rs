@@ -7,7 +7,7 @@ use super::{
     Postgres,
     records::{self, Row},
     refusal::Refused,
-    session::Session,
+    session::{Session, UNLOCK_ALL},
 };
 use crate::sql::{
     SqlError, Watch,
@@ -61,6 +61,7 @@ fn look(account: &Account) -> Result<Place, Trouble> {
     if ask(&mut session, guarded)?.is_empty() {
         return Err(not_ready());
     }
+    may_unlock(&mut session, &ByTime::after(OPEN_TIME))?;
     let key = key(account, &identity);
     Ok(Place { account: account.clone(), identity, key })
 }
@@ -68,6 +69,20 @@ fn look(account: &Account) -> Result<Place, Trouble> {
 /// The UUID of the database that this session of a server is in.
 pub(super) fn identity(session: &mut Session, watch: &dyn Watch) -> Result<String, Trouble> {
     ready(ask_under(watch, session, "SELECT lab.identity()").map(first))
+}
+
+/// Refuses a database in which the role may not call what each read ends with: every read would cost a connection.
+pub(super) fn may_unlock(session: &mut Session, watch: &dyn Watch) -> Result<(), Trouble> {
+    let may = format!("SELECT 1 WHERE pg_catalog.has_function_privilege({UNLOCK_ALL}::oid, 'EXECUTE')");
+    match answer(watch, session, &may)? {
+        Ok(rows) if !rows.is_empty() => Ok(()),
+        _ => Err(SqlError::Unavailable(
+            "the servers' role may not release locks there; an administrator has to GRANT EXECUTE ON FUNCTION \
+             pg_catalog.pg_advisory_unlock_all() TO PUBLIC in this database"
+                .into(),
+        )
+        .into()),
+    }
 }
 
 /// The UUID of the database that this session of a superuser is in, if it has one.

@@ -21,7 +21,7 @@ use std::{
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// How often is looked, without waiting, before a read blocks: an answer that comes soon then costs no sleep and no wake-up
-/// (`protocol::wire` does the same towards clients).
+/// (`protocol::wire` does the same towards clients). Only on a line in clear: an encrypted one blocks at once.
 const LOOKS: u32 = if cfg!(unix) { 2 } else { 0 };
 
 /// Bytes of one read.
@@ -218,6 +218,13 @@ impl Line {
             self.look_now_and_then(watch)?;
         }
         Ok(())
+    }
+
+    /// Ends the connection, which is of no use any more.
+    #[cfg(feature = "postgres")]
+    pub(in crate::sql) fn hang_up(&self) {
+        // It fails where the other end has done so already.
+        let _ended = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Whether nothing has come, and nobody has closed it, since it was used last.

@@ -43,6 +43,10 @@ use std::{
 /// to this, so that two that met do not meet again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
+/// What is said of a statement whose first rows only read, and that writes behind them.
+const BEGAN_AS_A_READ: &str = "The statement has returned rows before it came to write, and is not carried out: what writes has to do so \
+     from its first row on.";
+
 /// Why a database on a server of its own cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -98,7 +102,7 @@ pub(super) trait Link: Send + Sized {
     /// Opens a connection, and checks that the database is still the one of this identity (none at the first time).
     fn open(place: &Self::Place, watch: &dyn Watch) -> Result<Self, Trouble>;
 
-    /// Runs a statement that may only read.
+    /// Runs a statement that may only read. While it has handed on no row, it may begin again, with titles anew.
     fn read(&mut self, sql: &str, watch: &dyn Watch, sink: &mut dyn RowSink) -> Result<Read, Trouble>;
 
     /// The record of a request, without a lock.
@@ -171,13 +175,16 @@ impl<L: Link> Remote<L> {
     }
 
     fn read(&self, sql: &str, watch: &dyn Watch, sink: &mut dyn RowSink) -> Result<Read, SqlError> {
-        let mut sink = Begun { sink, begun: false };
-        self.persist(watch, true, &mut None, |link| {
-            link.read(sql, watch, &mut sink).map_err(|trouble| match trouble {
-                // Two results are never spliced together.
-                Trouble::Lost(why) | Trouble::Again(why) if sink.begun => SqlError::Unavailable(why).into(),
-                other => other,
-            })
+        let mut sink = Begun::with(sink);
+        self.persist(watch, true, &mut None, |link| match link.read(sql, watch, &mut sink) {
+            Ok(Read::Done(outcome)) => {
+                sink.begin()?;
+                Ok(Read::Done(outcome))
+            }
+            // Two results are never spliced together.
+            Ok(Read::ItWrites) if sink.begun => Err(SqlError::Forbidden(BEGAN_AS_A_READ.into()).into()),
+            Err(Trouble::Lost(why) | Trouble::Again(why)) if sink.begun => Err(SqlError::Unavailable(why).into()),
+            other => other,
         })
     }
 
@@ -270,19 +277,36 @@ impl<L: Link> Database for Remote<L> {
     }
 }
 
-/// Notes whether an answer has begun.
-struct Begun<'a> {
+/// Notes whether an answer has begun: titles are held back until a row comes, or none will. Up to then another attempt may answer instead.
+pub(super) struct Begun<'a> {
     sink: &'a mut dyn RowSink,
+    titles: Option<Vec<String>>,
     begun: bool,
+}
+
+impl<'a> Begun<'a> {
+    /// Goes before this sink.
+    pub(super) fn with(sink: &'a mut dyn RowSink) -> Self {
+        Self { sink, titles: None, begun: false }
+    }
+
+    /// Hands the titles on, if they were not before.
+    pub(super) fn begin(&mut self) -> Result<(), SqlError> {
+        self.begun = true;
+        self.titles.take().map_or(Ok(()), |titles| self.sink.columns(&titles))
+    }
 }
 
 impl RowSink for Begun<'_> {
     fn columns(&mut self, titles: &[String]) -> Result<(), SqlError> {
-        self.begun = true;
-        self.sink.columns(titles)
+        self.titles = Some(titles.to_vec());
+        Ok(())
     }
 
     fn row(&mut self, row: &[Value]) -> Result<(), SqlError> {
+        if !self.begun {
+            self.begin()?;
+        }
         self.sink.row(row)
     }
 }

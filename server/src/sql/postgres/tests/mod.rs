@@ -4,6 +4,7 @@
 //! these tests say so and pass, unless `DATABASES=required`.
 
 mod at_commit;
+mod fallen_silent;
 mod held;
 mod hostile;
 mod identity;
@@ -93,6 +94,26 @@ fn writes_are_committed_counted_and_seen_by_another_server() {
     assert_eq!(changed(&other, "DELETE FROM COLORS WHERE Name = 'Sky'"), 1);
     assert_eq!(changed(&other, "CREATE TABLE t (a int)"), 0);
     assert_eq!(changed(&fixture.db, "INSERT INTO t SELECT generate_series(1, 1000)"), 1000);
+}
+
+/// Where it comes to write behind its first rows, what was handed on cannot be taken back.
+#[test]
+fn an_answer_is_that_of_a_read_or_that_of_a_write_and_never_of_both() {
+    let Some(fixture) = fixture() else { return };
+    let db = &fixture.db;
+    changed(db, "CREATE TABLE t (a int)");
+    changed(
+        db,
+        "CREATE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO t VALUES (i); RETURN i; END'",
+    );
+    let (outcome, sink) = run(db, "SELECT f(1)").unwrap();
+    assert!(matches!(&outcome, Outcome::Returned(returned) if returned.rows == 1), "{outcome:?}");
+    assert!(sink.titles.is_empty(), "the titles of what returned nothing were handed on");
+    let mut sink = Sink::default();
+    let sql = "SELECT CASE WHEN i > 2 THEN f(i) END FROM generate_series(1, 5) AS i";
+    let answer = db.run(&statement(sql), &patient(), &mut sink).map_err(|error| error.failure());
+    assert!(matches!(&answer, Err(failure) if failure.code == ErrorCode::Forbidden && failure.definite), "{answer:?}");
+    assert_eq!((sink.rows.len(), fixture.number("SELECT count(*) FROM t")), (2, 1));
 }
 
 #[test]

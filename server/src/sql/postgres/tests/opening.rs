@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How a server lets in whoever comes, and is ready for a statement.
-const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+pub(super) const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
 #[test]
 fn a_connection_that_nobody_waits_for_is_opened_no_further() {
