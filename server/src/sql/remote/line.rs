@@ -20,10 +20,6 @@ use std::{
 /// How long one attempt to connect may take: within a machine or a site it takes a millisecond.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 
-/// How often is looked, without waiting, before a read blocks: an answer that comes soon then costs no sleep and no wake-up
-/// (`protocol::wire` does the same towards clients). Only on a line in clear: an encrypted one blocks at once.
-const LOOKS: u32 = if cfg!(unix) { 2 } else { 0 };
-
 /// Bytes of one read.
 const READ: usize = 64 * 1024;
 
@@ -165,45 +161,16 @@ impl Line {
             self.secret = Some(secret);
             return filled;
         }
-        for _ in 0..LOOKS {
-            if let Some(read) = self.glance()? {
-                return self.take(read, watch);
-            }
-            // Whoever is waited for can have this core meanwhile.
-            std::thread::yield_now();
-        }
         loop {
             match self.stream.read(&mut self.desk) {
-                Ok(read) => return self.take(read, watch),
+                Ok(0) => return Err(closed()),
+                Ok(read) => {
+                    self.inbox.extend_from_slice(&self.desk[..read]);
+                    return self.look_now_and_then(watch);
+                }
                 Err(error) => self.look_up(&error, watch)?,
             }
         }
-    }
-
-    /// Puts into the inbox what was read.
-    fn take(&mut self, read: usize, watch: &dyn Watch) -> Result<(), Trouble> {
-        if read == 0 {
-            return Err(closed());
-        }
-        self.inbox.extend_from_slice(&self.desk[..read]);
-        self.look_now_and_then(watch)
-    }
-
-    /// Reads what is there, if anything is, without waiting.
-    #[cfg(unix)]
-    fn glance(&mut self) -> Result<Option<usize>, Trouble> {
-        use rustix::{io::Errno, net::RecvFlags};
-        match rustix::net::recv(&self.stream, &mut self.desk[..], RecvFlags::DONTWAIT) {
-            Ok((read, _)) => Ok(Some(read)),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
-            Err(error) => Err(broken(&error.into())),
-        }
-    }
-
-    /// A single read cannot be told not to wait everywhere; where it cannot, there are no looks.
-    #[cfg(not(unix))]
-    fn glance(&mut self) -> Result<Option<usize>, Trouble> {
-        self.stream.read(&mut self.desk).map(Some).map_err(|error| broken(&error))
     }
 
     fn fill_secretly(&mut self, secret: &mut ClientConnection, watch: &dyn Watch) -> Result<(), Trouble> {
